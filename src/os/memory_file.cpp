@@ -1,0 +1,67 @@
+#include "os/memory_file.hpp"
+
+#include "os/calls.hpp"
+#include "os/error.hpp"
+
+#include <fcntl.h>
+#include <string>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+namespace coproc::os {
+
+mapping::~mapping()
+{
+    if (data_)
+        ::munmap(data_, size_);
+}
+
+void mapping::resize(std::size_t size)
+{
+    void* moved = ::mremap(data_, size_, size, MREMAP_MAYMOVE);
+    if (moved == MAP_FAILED)
+        fail("growing a mapping");
+    data_ = static_cast<std::byte*>(moved);
+    size_ = size;
+}
+
+descriptor make_memory_file(const char* name, std::size_t size)
+{
+    int number = os::make_memory_file(name);
+    if (number < 0)
+        fail("making a memory file");
+    descriptor file{number};
+    if (number <= 2)
+        file = file.duplicate();
+    resize(file, size);
+    return file;
+}
+
+void resize(const descriptor& file, std::size_t size)
+{
+    if (os::resize(file.get(), size) < 0)
+        fail("sizing a memory file");
+}
+
+std::size_t size_of(const descriptor& file)
+{
+    struct stat status{};
+    if (::fstat(file.get(), &status) < 0)
+        fail("asking for a memory file's size");
+    return static_cast<std::size_t>(status.st_size);
+}
+
+mapping map(const descriptor& file, std::size_t size, access access)
+{
+    void* data = os::map(size, access == access::read ? PROT_READ : PROT_READ | PROT_WRITE, file.get());
+    if (data == MAP_FAILED)
+        fail("mapping a memory file");
+    return mapping{static_cast<std::byte*>(data), size};
+}
+
+descriptor read_only(const descriptor& file)
+{
+    return open_file(("/proc/self/fd/" + std::to_string(file.get())).c_str(), O_RDONLY);
+}
+
+} // namespace coproc::os
