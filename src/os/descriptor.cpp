@@ -3,6 +3,7 @@
 #include "os/calls.hpp"
 #include "os/error.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <mutex>
@@ -106,6 +107,16 @@ std::vector<int> owned_descriptors()
         if (ours().owned[i])
             result.push_back(static_cast<int>(i));
     return result;
+}
+
+void abandon_descriptors(std::initializer_list<int> kept) noexcept
+{
+    auto& owned = ours().owned; // no lock: one thread, and the original may have held it
+    for (std::size_t i = 0; i < owned.size(); ++i)
+        if (auto number = static_cast<int>(i); owned[i] && std::find(kept.begin(), kept.end(), number) == kept.end()) {
+            ::close(number);
+            owned[i] = false;
+        }
 }
 
 descriptor_pair make_pipe()

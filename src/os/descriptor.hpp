@@ -1,6 +1,7 @@
 // A file descriptor with one owner.
 #pragma once
 
+#include <initializer_list>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,9 @@ private:
 
 /// The numbers of all descriptors that some `descriptor` owns now.
 [[nodiscard]] std::vector<int> owned_descriptors();
+/// In a copy of a process: closes all that the original owned but those in `kept`. No owner may be used, or destroyed,
+/// afterwards.
+void abandon_descriptors(std::initializer_list<int> kept) noexcept;
 
 /// Two connected descriptors. For a pipe: `first` reads what `second` was written.
 struct descriptor_pair {

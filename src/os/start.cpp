@@ -41,23 +41,28 @@ child spawn(const descriptor& executable, const descriptor& socket, const std::v
             const std::vector<std::string>& environment)
 {
     check(injected_error(call::spawn), "starting the program again");
-    // A descriptor that stands where another one is put would be closed under way: both start above the places.
-    descriptor from = socket.get() > 4 ? descriptor{} : socket.duplicate();
-    descriptor file = executable.get() > 4 ? descriptor{} : executable.duplicate();
-    while (from && from.get() <= 4)
-        from = from.duplicate();
-    while (file && file.get() <= 4)
-        file = file.duplicate();
-    int socket_number = from ? from.get() : socket.get();
-    int file_number = file ? file.get() : executable.get();
+    // A descriptor that stands where another one is put would be closed under way: both begin above those places.
+    std::vector<descriptor> copies;
+    auto above = [&](const descriptor& d) {
+        int number = d.get();
+        while (number <= inherited_executable) {
+            copies.push_back(d.duplicate());
+            number = copies.back().get();
+        }
+        return number;
+    };
+    int socket_number = above(socket), file_number = above(executable);
 
     posix_spawn_file_actions_t actions;
     check(posix_spawn_file_actions_init(&actions), "starting the program again");
     std::unique_ptr<posix_spawn_file_actions_t, int (*)(posix_spawn_file_actions_t*)> release_actions{&actions, posix_spawn_file_actions_destroy};
     check(posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0), "starting the program again");
+    for (int output : {1, 2})
+        if (::fcntl(output, F_GETFD) < 0)
+            check(posix_spawn_file_actions_addopen(&actions, output, "/dev/null", O_WRONLY, 0), "starting the program again");
     check(posix_spawn_file_actions_adddup2(&actions, socket_number, inherited_socket), "starting the program again");
-    check(posix_spawn_file_actions_adddup2(&actions, file_number, 4), "starting the program again");
-    check(posix_spawn_file_actions_addclosefrom_np(&actions, 5), "starting the program again");
+    check(posix_spawn_file_actions_adddup2(&actions, file_number, inherited_executable), "starting the program again");
+    check(posix_spawn_file_actions_addclosefrom_np(&actions, inherited_executable + 1), "starting the program again");
 
     posix_spawnattr_t attributes;
     check(posix_spawnattr_init(&attributes), "starting the program again");

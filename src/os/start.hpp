@@ -8,11 +8,12 @@
 
 namespace coproc::os {
 
-/// Where a program that spawn started finds the one descriptor it was given.
+/// Where a program that spawn started finds the descriptors it was given: the socket, and its own file.
 inline constexpr int inherited_socket = 3;
+inline constexpr int inherited_executable = 4;
 
 /// Starts the program in the open file `executable` with these arguments and environment ("NAME=value"). It gets the
-/// standard streams (its standard input is /dev/null), `socket` as descriptor 3, and nothing else; no signal is blocked
+/// standard streams (its standard input is /dev/null; so is an output that is closed here), the two above, nothing else; no signal is blocked
 /// or ignored. Costs the same however large this process is, and may be called with threads running.
 [[nodiscard]] child spawn(const descriptor& executable, const descriptor& socket, const std::vector<std::string>& arguments,
                           const std::vector<std::string>& environment);

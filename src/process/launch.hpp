@@ -1,0 +1,69 @@
+// What is to be started: everything a new process is told, as its parent holds it and as the child reads it.
+//
+// One packet on the control socket of the new process says it all:
+//
+//     'S'  version  name, parent, start method, environment, what is attached | length of the call | the call
+//     with descriptors: lifeline, standard streams that are not kept, working directory, memory file, the call's own
+//
+// A call (function and arguments) of more than max_inline_call bytes travels in a memory file beside the packet.
+#pragma once
+
+#include "os/descriptor.hpp"
+#include "os/memory_file.hpp"
+
+#include <coproc/detail/buffer.hpp>
+#include <coproc/process_options.hpp>
+#include <coproc/this_process.hpp>
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace coproc::detail {
+
+/// A packet must fit into a fresh socket's buffer (208 KiB by default, of which bookkeeping takes a part).
+inline constexpr std::size_t max_inline_call = 64 * 1024;
+inline constexpr std::size_t max_packet = max_inline_call + 32 * 1024;
+
+using environment_changes = std::vector<std::pair<std::string, std::optional<std::string>>>;
+
+/// The parent's side.
+struct launch {
+    std::string name;
+    start_method method = start_method::forkserver;
+    environment_changes environment;
+    bool clear_environment = false;
+    os::descriptor standard[3]; ///< the child's ends; empty keeps the parent's
+    os::descriptor working_directory;
+    buffer call; ///< a body function and its arguments
+
+    /// Sends the packet on `control`. Throws if it can't be made or sent.
+    void send(const os::descriptor& control, const os::descriptor& lifeline, const process_info& parent, start_method inherited);
+};
+
+/// The child's side.
+struct order {
+    std::string name;
+    process_info parent;
+    start_method inherited = start_method::forkserver;
+    environment_changes environment;
+    bool clear_environment = false;
+    os::descriptor lifeline;
+    os::descriptor standard[3];
+    os::descriptor working_directory;
+    std::vector<std::byte> small_call; ///< or
+    os::mapping large_call;
+    std::span<const std::byte> call; ///< one of the two
+    std::vector<attachment> attachments;
+};
+/// Waits for the packet; throws protocol_error if what comes is no such packet.
+[[nodiscard]] order receive_order(const os::descriptor& control);
+
+/// What options ask for, opened and owned. Throws std::system_error that names the file or directory.
+/// The parent's ends of pipes go to `ours`.
+[[nodiscard]] launch prepare(const process_options& options, buffer call, std::array<os::descriptor, 3>& ours);
+
+} // namespace coproc::detail

@@ -1,0 +1,271 @@
+#include <coproc/process.hpp>
+
+#include "os/calls.hpp"
+#include "os/error.hpp"
+#include "process/process_state.hpp"
+#include "process/startup.hpp"
+
+#include <coproc/error.hpp>
+
+#include <asio/experimental/awaitable_operators.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <cerrno>
+#include <csignal>
+
+namespace coproc {
+namespace detail {
+namespace {
+
+using asio::use_awaitable;
+using waits = asio::posix::descriptor_base;
+
+// The time a new process has to accept its call. The program's own start-up (static objects, what main does before run)
+// is part of it once for each fork server and each spawn.
+constexpr std::chrono::seconds startup_limit{60};
+
+// Waits on a copy, so that any number of coroutines on any executors can wait for the same thing.
+task<> ready(const os::descriptor& copied, waits::wait_type what)
+{
+    asio::posix::stream_descriptor watched{co_await asio::this_coro::executor, os::descriptor{copied.duplicate()}.release()};
+    co_await watched.async_wait(what, use_awaitable);
+}
+
+task<> ready(int number, waits::wait_type what)
+{
+    int copy = os::duplicate(number);
+    if (copy < 0)
+        os::fail("waiting for a process");
+    asio::posix::stream_descriptor watched{co_await asio::this_coro::executor, copy};
+    co_await watched.async_wait(what, use_awaitable);
+}
+
+task<> limit(std::chrono::nanoseconds time)
+{
+    asio::steady_timer timer{co_await asio::this_coro::executor, time};
+    co_await timer.async_wait(use_awaitable);
+}
+
+// True if it is ready in time.
+task<bool> ready_within(int number, waits::wait_type what, std::chrono::nanoseconds time)
+{
+    using namespace asio::experimental::awaitable_operators;
+    auto first = co_await (ready(number, what) || limit(time));
+    co_return first.index() == 0;
+}
+
+// Kills what is on its way when the start is given up.
+struct startup_guard {
+    startup& guarded;
+    bool done = false;
+
+    ~startup_guard()
+    {
+        if (!done && guarded.child()) {
+            guarded.child().send_signal(SIGKILL);
+            guarded.child().ended_within(1000);
+            static_cast<void>(guarded.child().try_wait());
+        }
+    }
+};
+
+} // namespace
+
+struct process_factory {
+    static process make(std::shared_ptr<process_state> state) { return process{std::move(state)}; }
+
+    static task<process> start(launch what, std::array<os::descriptor, 3> streams)
+    {
+        auto name = what.name;
+        auto method = what.method;
+        startup coming{std::move(what)};
+        startup_guard guard{coming};
+        while (!coming.advance())
+            if (!co_await ready_within(coming.control(), waits::wait_read, startup_limit))
+                throw error{"process " + name + " did not come to coproc::run or coproc::init within a minute"};
+        auto state = list_child(std::move(name), method, coming.take_child(), coming.lifeline());
+        guard.done = true;
+        for (std::size_t i = 0; i < 3; ++i)
+            state->streams[i] = std::move(streams[i]);
+        co_return make(std::move(state));
+    }
+};
+
+} // namespace detail
+
+using detail::ready;
+
+process::process(std::shared_ptr<detail::process_state> state) noexcept : state_{std::move(state)} {}
+
+process& process::operator=(process&& other) noexcept
+{
+    process dropped{std::move(*this)};
+    state_ = std::move(other.state_);
+    return *this;
+}
+
+process::~process()
+{
+    if (state_) {
+        state_->kill_and_reap();
+        static_cast<void>(detail::listed_children());
+    }
+}
+
+task<process> process::start_encoded(const process_options& options, detail::buffer call)
+{
+    std::array<os::descriptor, 3> streams;
+    auto what = detail::prepare(options, std::move(call), streams);
+    return detail::process_factory::start(std::move(what), std::move(streams));
+}
+
+detail::process_state& process::state() const
+{
+    if (!state_)
+        throw usage_error{"this process handle is empty: the process was not started, moved away or detached"};
+    return *state_;
+}
+
+int process::pid() const { return state().pid(); }
+const std::string& process::name() const { return state().name(); }
+start_method process::method() const { return state().method(); }
+bool process::running() const { return !state().poll(); }
+std::optional<exit_status> process::exit_status() const { return state().poll(); }
+int process::native_handle() const { return state().pidfd(); }
+void process::terminate() { send_signal(SIGTERM); }
+void process::kill() { send_signal(SIGKILL); }
+void process::interrupt() { send_signal(SIGINT); }
+void process::send_signal(int number) { state().send_signal(number); }
+
+namespace {
+
+task<exit_status> join_state(std::shared_ptr<detail::process_state> state)
+{
+    for (;;) {
+        if (auto status = state->poll())
+            co_return *status;
+        co_await ready(state->pidfd(), detail::waits::wait_read);
+    }
+}
+
+task<std::optional<exit_status>> join_state_for(std::shared_ptr<detail::process_state> state, std::chrono::nanoseconds time)
+{
+    using namespace asio::experimental::awaitable_operators;
+    if (auto status = state->poll(); status || time <= time.zero())
+        co_return status;
+    auto first = co_await (join_state(state) || detail::limit(time));
+    if (first.index() == 0)
+        co_return std::get<0>(first);
+    co_return state->poll();
+}
+
+task<exit_status> stop_state(std::shared_ptr<detail::process_state> state, stop_policy policy)
+{
+    const std::pair<int, std::chrono::milliseconds> steps[] = {{SIGINT, policy.after_interrupt}, {SIGTERM, policy.after_terminate}};
+    for (auto [number, time] : steps) {
+        if (time <= time.zero())
+            continue;
+        state->send_signal(number);
+        if (auto status = co_await join_state_for(state, time))
+            co_return *status;
+    }
+    state->send_signal(SIGKILL);
+    co_return co_await join_state(state);
+}
+
+task<std::optional<std::string>> read_stream(std::shared_ptr<detail::process_state> state, int which, std::size_t most)
+{
+    auto& stream = state->streams[which];
+    if (!stream)
+        throw usage_error{"this standard stream of the process is no pipe: start it with pipe_stream"};
+    std::string text(most, '\0');
+    for (;;) {
+        ssize_t size = os::read(stream.get(), text.data(), text.size());
+        if (size >= 0) {
+            text.resize(static_cast<std::size_t>(size));
+            co_return size == 0 ? std::nullopt : std::optional{std::move(text)};
+        }
+        if (errno != EAGAIN)
+            os::fail("reading a process's output");
+        co_await ready(stream, detail::waits::wait_read);
+    }
+}
+
+task<bool> write_stream(std::shared_ptr<detail::process_state> state, std::string text)
+{
+    auto& stream = state->streams[0];
+    if (!stream)
+        throw usage_error{"the standard input of the process is no pipe, or was closed: start it with pipe_stream"};
+    for (std::size_t written = 0; written < text.size();) {
+        ssize_t size = os::write(stream.get(), text.data() + written, text.size() - written);
+        if (size >= 0)
+            written += static_cast<std::size_t>(size);
+        else if (errno == EPIPE)
+            co_return false;
+        else if (errno != EAGAIN)
+            os::fail("writing a process's input");
+        else
+            co_await ready(stream, detail::waits::wait_write);
+    }
+    co_return true;
+}
+
+} // namespace
+
+task<exit_status> process::join()
+{
+    static_cast<void>(state());
+    return join_state(state_);
+}
+
+task<std::optional<exit_status>> process::join_for(std::chrono::nanoseconds time)
+{
+    static_cast<void>(state());
+    return join_state_for(state_, time);
+}
+
+task<exit_status> process::stop(stop_policy policy)
+{
+    static_cast<void>(state());
+    return stop_state(state_, policy);
+}
+
+void process::detach()
+{
+    state().detach();
+    state_.reset();
+}
+
+task<std::optional<std::string>> process::read_output(std::size_t most)
+{
+    static_cast<void>(state());
+    return read_stream(state_, 1, most);
+}
+
+task<std::optional<std::string>> process::read_error(std::size_t most)
+{
+    static_cast<void>(state());
+    return read_stream(state_, 2, most);
+}
+
+task<bool> process::write_input(std::string text)
+{
+    static_cast<void>(state());
+    return write_stream(state_, std::move(text));
+}
+
+void process::close_input() { state().streams[0].reset(); }
+
+std::vector<process_info> active_children()
+{
+    std::vector<process_info> result;
+    for (auto& child : detail::listed_children())
+        if (!child->detached())
+            result.push_back({child->name(), child->pid()});
+    return result;
+}
+
+} // namespace coproc

@@ -1,0 +1,97 @@
+#include "process/process_state.hpp"
+
+#include "os/start.hpp"
+#include "process/child_main.hpp"
+#include "process/fork_server.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <new>
+
+namespace coproc::detail {
+namespace {
+
+struct list {
+    std::mutex mutex;
+    std::vector<std::shared_ptr<process_state>> children;
+};
+list& all()
+{
+    static list& instance = *new list;
+    return instance;
+}
+
+// SIGKILL takes effect in microseconds unless the kernel itself is busy for the process (unmapping gigabytes, a disk that
+// doesn't answer); a destructor waits no longer than this.
+constexpr int kill_milliseconds = 1000;
+
+} // namespace
+
+process_state::process_state(std::string name, start_method method, os::child child, int lifeline)
+    : name_{std::move(name)}, method_{method}, child_{std::move(child)}, lifeline_{lifeline}
+{
+}
+
+std::optional<exit_status> process_state::poll()
+{
+    std::scoped_lock lock{mutex_};
+    if (!status_)
+        if (auto end = child_.try_wait())
+            status_.emplace(end->code, end->signal);
+    return status_;
+}
+
+void process_state::send_signal(int number)
+{
+    std::scoped_lock lock{mutex_};
+    if (!status_)
+        child_.send_signal(number);
+}
+
+void process_state::kill_and_reap()
+{
+    if (poll())
+        return;
+    send_signal(SIGKILL);
+    child_.ended_within(kill_milliseconds);
+    static_cast<void>(poll());
+}
+
+void process_state::detach()
+{
+    if (method_ == start_method::forkserver)
+        this_fork_server().forget(pid());
+    os::outlive(child_, lifeline_);
+    detached_ = true;
+}
+
+std::shared_ptr<process_state> list_child(std::string name, start_method method, os::child child, int lifeline)
+{
+    auto state = std::make_shared<process_state>(std::move(name), method, std::move(child), lifeline);
+    static_cast<void>(listed_children());
+    std::scoped_lock lock{all().mutex};
+    all().children.push_back(state);
+    return state;
+}
+
+std::vector<std::shared_ptr<process_state>> listed_children()
+{
+    std::scoped_lock lock{all().mutex};
+    std::erase_if(all().children, [](auto& child) { return child->poll().has_value(); });
+    return all().children;
+}
+
+void kill_children() noexcept
+{
+    auto children = listed_children();
+    std::erase_if(children, [](auto& child) { return child->detached(); });
+    for (auto& child : children)
+        child->send_signal(SIGKILL);
+    for (auto& child : children)
+        child->kill_and_reap();
+    static_cast<void>(listed_children());
+}
+
+void forget_children() noexcept { new (&all()) list; }
+
+} // namespace coproc::detail

@@ -1,0 +1,116 @@
+#include "process/startup.hpp"
+
+#include "os/error.hpp"
+#include "os/start.hpp"
+#include "process/child_main.hpp"
+#include "process/fork_server.hpp"
+#include "process/runtime.hpp"
+
+#include <coproc/error.hpp>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+
+namespace coproc::detail {
+namespace {
+
+// A fork server that is killed again and again, or a program that never comes to coproc::run, is given up after so many.
+constexpr int max_tries = 3;
+
+} // namespace
+
+startup::startup(launch what) : launch_{std::move(what)}
+{
+    this_runtime().check_begun();
+    request();
+}
+
+void startup::request()
+{
+    ++tries_;
+    auto& runtime = this_runtime();
+    auto [ours, theirs] = os::make_packet_pair();
+    {
+        std::scoped_lock lock{runtime.mutex};
+        runtime.method_is_fixed = true;
+        launch_.send(ours, runtime.lifeline_for_children(), {runtime.self.name, this_process::pid()}, runtime.method);
+    }
+    switch (launch_.method) {
+    case start_method::forkserver: this_fork_server().request(theirs); break;
+    case start_method::spawn:
+        child_ = os::spawn(runtime.executable, theirs, runtime.arguments, runtime.environment_for(role_process));
+        break;
+    case start_method::fork: {
+        if (os::thread_count() > 1)
+            throw usage_error{"start method fork copies one thread only, and this process has more: use forkserver or spawn"};
+        std::cout.flush();
+        auto result = os::fork_self();
+        if (result.is_new) {
+            ours.reset();
+            become_forked_child(std::move(theirs));
+        }
+        child_ = std::move(result.made);
+        break;
+    }
+    }
+    control_ = std::move(ours);
+}
+
+bool startup::advance()
+{
+    std::array<std::byte, 4096> bytes;
+    while (!(accepted_ && child_)) {
+        auto packet = os::receive_packet(control_.get(), bytes, os::wait::no);
+        switch (packet.what) {
+        case os::received::would_block: return false;
+        case os::received::end: ended(); break;
+        case os::received::packet: take(packet, {bytes.data(), packet.size}); break;
+        }
+    }
+    return true;
+}
+
+void startup::take(os::packet& packet, std::span<const std::byte> bytes)
+{
+    int number = 0, lifeline = -1;
+    if (bytes.size() >= 1 + sizeof number)
+        std::memcpy(&number, bytes.data() + 1, sizeof number);
+    if (bytes.size() >= 1 + sizeof number + sizeof lifeline)
+        std::memcpy(&lifeline, bytes.data() + 1 + sizeof number, sizeof lifeline);
+    switch (static_cast<startup_reply>(bytes[0])) {
+    case startup_reply::process:
+        if (!child_ && packet.descriptors.size() == 1)
+            child_ = os::child{number, std::move(packet.descriptors[0])};
+        return;
+    case startup_reply::hello:
+        if (!child_)
+            child_ = os::open_child(number);
+        lifeline_ = lifeline;
+        accepted_ = true;
+        return;
+    case startup_reply::failed: os::fail(number, "cloning a process in the fork server");
+    case startup_reply::refused: throw protocol_error{std::string{reinterpret_cast<const char*>(bytes.data()) + 1, bytes.size() - 1}};
+    }
+    throw protocol_error{"a new process answered with something unknown"};
+}
+
+void startup::ended()
+{
+    if (launch_.method == start_method::forkserver && !child_) {
+        auto reason = this_fork_server().why_it_ended();
+        if (tries_ < max_tries)
+            return request();
+        throw error{"no process could be started: " + reason};
+    }
+    // Its end is awaited like that of any other; who waits learns how it ended.
+    if (!child_.ended_within(0) && launch_.method != start_method::forkserver)
+        child_.ended_within(1000);
+    auto end = child_.try_wait();
+    if (launch_.method == start_method::spawn && end && end->code >= 0)
+        throw error{"the program ended (exit code " + std::to_string(end->code) + ") before it came to coproc::run or coproc::init"};
+    throw error{"a process ended before it accepted its call" + (end && end->signal ? " (signal " + std::to_string(end->signal) + ")" : std::string{})};
+}
+
+} // namespace coproc::detail
