@@ -1,0 +1,25 @@
+// The main of every test program. Order matters: a process that coproc started ends inside coproc::init, so that the
+// guard and the tests exist in the process that a person or ctest started, and nowhere else.
+#define CATCH_CONFIG_RUNNER
+#include <catch2/catch.hpp>
+
+#include <coproc/run.hpp>
+
+#include "support/hang_guard.hpp"
+#include "support/leak_check.hpp"
+#include "support/list_for_ctest.hpp"
+
+#include <string_view>
+
+int main(int argc, char** argv)
+{
+    if (argc == 4 && std::string_view{argv[1]} == "--list-for-ctest")
+        return support::list_for_ctest(argv[0], argv[2], argv[3]);
+
+    support::guard_this_program();
+#if 0
+    coproc::init(argc, argv);
+#endif
+    const int failures = Catch::Session().run(argc, argv);
+    return failures == 0 && support::leaks_found() > 0 ? 1 : failures;
+}

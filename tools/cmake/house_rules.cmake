@@ -1,0 +1,24 @@
+# Warnings for coproc's own targets. They are PRIVATE: a consumer never sees them.
+function(house_rules target)
+  if(NOT PROJECT_IS_TOP_LEVEL)
+    return()
+  endif()
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+    # g++ 12 sees overlapping copies in `"text" + std::string` (its bug 105651).
+    $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  if(COPROC_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+endfunction()
+
+# ccache saves minutes where it is installed; nothing depends on it.
+macro(use_ccache_if_found)
+  if(NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
+    find_program(COPROC_CCACHE ccache DOC "Optional compiler cache")
+    mark_as_advanced(COPROC_CCACHE)
+    if(COPROC_CCACHE)
+      set(CMAKE_CXX_COMPILER_LAUNCHER "${COPROC_CCACHE}")
+    endif()
+  endif()
+endmacro()
