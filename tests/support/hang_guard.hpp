@@ -15,7 +15,8 @@ namespace support {
 
 /// Makes the calling process the guard of a new child and returns in that child; the guard itself exits as the child does,
 /// or with 1 if processes were left, or with 124 if a limit was passed. Returns at once in a process that has a guard
-/// already, and with COPROC_TEST_GUARD=off in the environment (for a debugger).
+/// already. COPROC_TEST_GUARD=off in the environment does without (for a debugger), =own makes one in any case (for the
+/// guard's own tests).
 void guard_this_program();
 
 /// Gives the current test case `limit` from now on, instead of 60 seconds from its start, for as long as this lives.

@@ -1,5 +1,5 @@
-// The main of every test program. Order matters: a process that coproc started ends inside coproc::init, so that the
-// guard and the tests exist in the process that a person or ctest started, and nowhere else.
+// The main of every test program. A process that coproc started from it ends inside coproc::init; it needs no guard, as it
+// has one among its ancestors.
 #define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
 
@@ -17,9 +17,7 @@ int main(int argc, char** argv)
         return support::list_for_ctest(argv[0], argv[2], argv[3]);
 
     support::guard_this_program();
-#if 0
     coproc::init(argc, argv);
-#endif
     const int failures = Catch::Session().run(argc, argv);
     return failures == 0 && support::leaks_found() > 0 ? 1 : failures;
 }

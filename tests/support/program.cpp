@@ -57,6 +57,7 @@ program::program(const std::string& path, const std::vector<std::string>& argume
     posix_spawn_file_actions_adddup2(&files, in[0], 0);
     posix_spawn_file_actions_adddup2(&files, out[1], 1);
     posix_spawn_file_actions_adddup2(&files, err[1], 2);
+    posix_spawn_file_actions_addclosefrom_np(&files, 3);
 
     posix_spawnattr_t attributes;
     posix_spawnattr_init(&attributes);
