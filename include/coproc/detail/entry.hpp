@@ -103,6 +103,22 @@ void load_arguments(input_archive& in, std::tuple<T...>& values)
     std::apply([&](auto&... value) { load_value(in, value...); }, values);
 }
 
+/// Refuses a pointer to a virtual function that the object does not have, before it is called.
+template <class F, class... T>
+void check_target(const F& f, const std::tuple<T...>& values)
+{
+    if constexpr (std::is_member_function_pointer_v<F> && sizeof...(T) != 0) {
+        using object = typename signature<F>::object;
+        if constexpr (std::is_polymorphic_v<object>) {
+            const auto& first = std::get<0>(values);
+            if constexpr (std::is_base_of_v<object, std::remove_cvref_t<decltype(first)>>)
+                check_virtual_call(&f, static_cast<const object*>(std::addressof(first)));
+            else if constexpr (requires { *first; })
+                check_virtual_call(&f, static_cast<const object*>(std::addressof(*first)));
+        }
+    }
+}
+
 /// The calls of a task message: `count` tuples, each with a result.
 template <class F, class Parameters, class Indices>
 struct task_calls;
@@ -120,6 +136,7 @@ struct task_calls<F, type_list<P...>, std::index_sequence<I...>> {
             partial_result partial{call.out.target()};
             stored_arguments<P...> values;
             load_arguments(call.in, values);
+            check_target(f, values);
             if constexpr (gives)
                 save_value(call.out, convert<typename shape::direct>(std::invoke(f, pass<P>(std::get<I>(values))...)));
             else
@@ -135,6 +152,7 @@ struct task_calls<F, type_list<P...>, std::index_sequence<I...>> {
         for (; call.done < call.count; ++call.done) {
             stored_arguments<P...> values;
             load_arguments(call.in, values);
+            check_target(f, values);
             if constexpr (gives) {
                 auto&& value = co_await std::invoke(f, pass<P>(std::get<I>(values))...);
                 partial_result partial{call.out.target()};
@@ -161,6 +179,7 @@ struct body_call<F, type_list<P...>, std::index_sequence<I...>> {
         call.target = code_of(f);
         stored_arguments<P...> values;
         load_arguments(call.in, values);
+        check_target(f, values);
         if constexpr (std::is_same_v<direct, int>)
             call.exit_code = std::invoke(f, pass<P>(std::get<I>(values))...);
         else
@@ -174,6 +193,7 @@ struct body_call<F, type_list<P...>, std::index_sequence<I...>> {
         call.target = code_of(f);
         stored_arguments<P...> values;
         load_arguments(call.in, values);
+        check_target(f, values);
         if constexpr (std::is_same_v<typename awaited<direct>::type, int>)
             call.exit_code = co_await std::invoke(f, pass<P>(std::get<I>(values))...);
         else

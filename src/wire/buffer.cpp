@@ -1,0 +1,73 @@
+#include <coproc/detail/buffer.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+#include <utility>
+
+namespace coproc::detail {
+
+buffer_storage::~buffer_storage() = default;
+
+namespace {
+
+// Reason: most messages fit, so that they cost one allocation.
+constexpr std::size_t first_capacity = 256;
+
+class heap_storage final : public buffer_storage {
+public:
+    heap_storage() = default;
+    heap_storage(const heap_storage&) = delete;
+    heap_storage& operator=(const heap_storage&) = delete;
+    ~heap_storage() override { std::free(bytes_); }
+
+    std::byte* grow(std::byte*, std::size_t, std::size_t& capacity) override
+    {
+        if (capacity > PTRDIFF_MAX)
+            throw std::bad_alloc{};
+        const std::size_t wanted = std::max({capacity, 2 * capacity_, first_capacity});
+        void* bytes = std::realloc(bytes_, wanted);
+        if (!bytes)
+            throw std::bad_alloc{};
+        bytes_ = bytes;
+        capacity = capacity_ = wanted;
+        return static_cast<std::byte*>(bytes);
+    }
+
+private:
+    void* bytes_ = nullptr;
+    std::size_t capacity_ = 0;
+};
+
+}  // namespace
+
+void buffer::grow(std::size_t n)
+{
+    if (n > SIZE_MAX - size_)
+        throw std::length_error{"coproc: a message of more bytes than can be counted"};
+    if (!storage_)
+        storage_ = std::make_unique<heap_storage>();
+    std::size_t capacity = size_ + n;
+    data_ = storage_->grow(data_, size_, capacity);
+    capacity_ = capacity;
+}
+
+void buffer::shrink_to(std::size_t size, std::size_t attachments) noexcept
+{
+    shrink_to(size);
+    if (attachments < attachments_.size())
+        attachments_.erase(attachments_.begin() + static_cast<std::ptrdiff_t>(attachments), attachments_.end());
+}
+
+void buffer::swap(buffer& other) noexcept
+{
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
+    storage_.swap(other.storage_);
+    attachments_.swap(other.attachments_);
+}
+
+}  // namespace coproc::detail
