@@ -2,6 +2,7 @@
 
 #include "support/hang_report.hpp"
 #include "support/proc.hpp"
+#include "support/slowness.hpp"
 
 #define CATCH_CONFIG_EXTERNAL_INTERFACES // listeners
 #include <catch2/catch.hpp>
@@ -28,18 +29,6 @@
 
 namespace support {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr long slowness = 3;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr long slowness = 3;
-#else
-constexpr long slowness = 1;
-#endif
-#else
-constexpr long slowness = 1;
-#endif
 
 constexpr long millisecond = 1, second = 1000 * millisecond;
 constexpr long default_limit = 60 * second * slowness;

@@ -20,7 +20,8 @@ namespace support {
 void guard_this_program();
 
 /// Gives the current test case `limit` from now on, instead of 60 seconds from its start, for as long as this lives.
-/// Under a sanitizer every limit is three times as long.
+/// Under a sanitizer every limit is three times as long. More than 75 seconds leave the guard no time for its stacks, as
+/// ctest ends everything after 120.
 class time_limit {
 public:
     explicit time_limit(std::chrono::seconds limit);

@@ -12,6 +12,7 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <unistd.h>
@@ -87,6 +88,15 @@ std::vector<std::string> left_behind()
 
 struct leak_listener : Catch::TestEventListenerBase {
     using TestEventListenerBase::TestEventListenerBase;
+
+    void testRunStarting(const Catch::TestRunInfo&) override
+    {
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+        std::thread{[] {}}.join(); // the sanitizer starts a thread of its own with the first one of ours
+#endif
+#endif
+    }
 
     void testCaseStarting(const Catch::TestCaseInfo&) override { at_start = take_stock(); }
 

@@ -1,5 +1,7 @@
 #include "support/list_for_ctest.hpp"
 
+#include "support/slowness.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <filesystem>
@@ -11,7 +13,7 @@ namespace support {
 namespace {
 
 // The hang guard ends a test long before; this is for a guard that hangs itself.
-constexpr int last_resort_seconds = 120;
+constexpr int last_resort_seconds = 120 * slowness;
 
 std::string quoted(const std::string& text) { return "[==[" + text + "]==]"; }
 

@@ -1,6 +1,9 @@
 // The main of every test program. A process that coproc started from it ends inside coproc::init; it needs no guard, as it
 // has one among its ancestors.
 #define CATCH_CONFIG_RUNNER
+// Signals do what they do in a user's program, also in children by fork, and the sanitizers see them first; the guard
+// names the test case that died.
+#define CATCH_CONFIG_NO_POSIX_SIGNALS
 #include <catch2/catch.hpp>
 
 #include <coproc/run.hpp>

@@ -4,6 +4,7 @@ function(house_rules target)
     return()
   endif()
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+    $<$<CXX_COMPILER_ID:Clang>:-Wno-sign-conversion>  # as with g++, whose -Wconversion leaves it out in C++
     # g++ 12 sees overlapping copies in `"text" + std::string` (its bug 105651).
     $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
