@@ -6,6 +6,7 @@
 #include "process/fork_server.hpp"
 #include "process/launch.hpp"
 #include "process/loop.hpp"
+#include "process/process_state.hpp"
 #include "process/runtime.hpp"
 #include "process/startup.hpp"
 

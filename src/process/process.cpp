@@ -57,21 +57,6 @@ task<bool> ready_within(int number, waits::wait_type what, std::chrono::nanoseco
     co_return first.index() == 0;
 }
 
-// Kills what is on its way when the start is given up.
-struct startup_guard {
-    startup& guarded;
-    bool done = false;
-
-    ~startup_guard()
-    {
-        if (!done && guarded.child()) {
-            guarded.child().send_signal(SIGKILL);
-            guarded.child().ended_within(1000);
-            static_cast<void>(guarded.child().try_wait());
-        }
-    }
-};
-
 } // namespace
 
 struct process_factory {
@@ -82,12 +67,10 @@ struct process_factory {
         auto name = what.name;
         auto method = what.method;
         startup coming{std::move(what)};
-        startup_guard guard{coming};
         while (!coming.advance())
             if (!co_await ready_within(coming.control(), waits::wait_read, startup_limit))
                 throw error{"process " + name + " did not come to coproc::run or coproc::init within a minute"};
         auto state = list_child(std::move(name), method, coming.take_child(), coming.lifeline());
-        guard.done = true;
         for (std::size_t i = 0; i < 3; ++i)
             state->streams[i] = std::move(streams[i]);
         co_return make(std::move(state));

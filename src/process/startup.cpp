@@ -1,5 +1,6 @@
 #include "process/startup.hpp"
 
+#include "os/calls.hpp"
 #include "os/error.hpp"
 #include "os/start.hpp"
 #include "process/child_main.hpp"
@@ -11,10 +12,15 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <csignal>
 #include <iostream>
+#include <poll.h>
 
 namespace coproc::detail {
 namespace {
+
+// What a clone may take on a machine that is very busy; whoever gives up a start waits no longer for it.
+constexpr int known_milliseconds = 5000;
 
 // A fork server that is killed again and again, or a program that never comes to coproc::run, is given up after so many.
 constexpr int max_tries = 3;
@@ -25,6 +31,24 @@ startup::startup(launch what) : launch_{std::move(what)}
 {
     this_runtime().check_begun();
     request();
+}
+
+startup::~startup()
+{
+    try {
+        for (pollfd p{control_.get(), POLLIN, 0}; control_ && !child_ && os::poll(&p, 1, known_milliseconds) == 1;) {
+            auto packet = os::receive_packet(control_.get(), replies_, os::wait::no);
+            if (packet.what != os::received::packet)
+                break;
+            take(packet, {replies_.data(), packet.size});
+        }
+        if (child_) {
+            child_.send_signal(SIGKILL);
+            child_.ended_within(known_milliseconds);
+            static_cast<void>(child_.try_wait());
+        }
+    } catch (const std::exception&) { // it was not made, or refused: there is nothing to kill
+    }
 }
 
 void startup::request()
@@ -60,13 +84,12 @@ void startup::request()
 
 bool startup::advance()
 {
-    std::array<std::byte, 4096> bytes;
     while (!(accepted_ && child_)) {
-        auto packet = os::receive_packet(control_.get(), bytes, os::wait::no);
+        auto packet = os::receive_packet(control_.get(), replies_, os::wait::no);
         switch (packet.what) {
         case os::received::would_block: return false;
         case os::received::end: ended(); break;
-        case os::received::packet: take(packet, {bytes.data(), packet.size}); break;
+        case os::received::packet: take(packet, {replies_.data(), packet.size}); break;
         }
     }
     return true;

@@ -16,6 +16,8 @@
 #include "os/packet.hpp"
 #include "process/launch.hpp"
 
+#include <array>
+
 
 namespace coproc::detail {
 
@@ -24,6 +26,10 @@ public:
     /// Makes the request. With start method fork, this returns in the parent only; the child becomes what it shall be.
     /// Throws: usage_error (too early; fork with threads), std::system_error. Nothing is left behind then.
     explicit startup(launch what);
+    /// A process that was not taken is killed and reaped; if it is not known yet, this waits until it is.
+    ~startup();
+    startup(const startup&) = delete;
+    startup& operator=(const startup&) = delete;
 
     /// Reads what has arrived on the control socket; true once the process is known and has accepted.
     /// Throws what the new process refused (protocol_error), or that it could not be made (std::system_error).
@@ -44,6 +50,7 @@ private:
 
     launch launch_;
     os::descriptor control_;
+    std::array<std::byte, 4096> replies_;
     os::child child_;
     int lifeline_ = -1;
     bool accepted_ = false;

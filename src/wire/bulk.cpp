@@ -80,7 +80,6 @@ public:
     }
 
     [[nodiscard]] const std::shared_ptr<bulk_file>& file() const noexcept { return file_; }
-    void keep(std::shared_ptr<bulk_file> file) { file_ = std::move(file); }
 
 private:
     std::unique_ptr<std::byte[]> heap_;
@@ -125,26 +124,21 @@ buffer make_message() { return buffer{std::make_unique<message_storage>()}; }
 
 bulk_sender::reference bulk_sender::place(buffer& message)
 {
-    std::shared_ptr<bulk_file> file;
+    reference result;
     if (auto* storage = dynamic_cast<message_storage*>(message.storage()))
-        file = storage->file();
-    if (!file) {
-        auto attachments = std::move(message.attachments());
-        buffer copy = make_message();
-        std::memcpy(copy.extend(message.size()), message.data(), message.size());
-        if (auto* storage = dynamic_cast<message_storage*>(copy.storage()); !storage->file()) {
-            file = acquire_bulk(message.size());
-            std::memcpy(file->bytes.data(), message.data(), message.size());
-            storage->keep(file);
-        } else
-            file = storage->file();
-        copy.attachments() = std::move(attachments);
-        message = std::move(copy);
+        result.keep = storage->file();
+    if (!result.keep) {
+        result.keep = acquire_bulk(message.size());
+        std::memcpy(result.keep->bytes.data(), message.data(), message.size());
     }
-    reference result{{file->id, message.size(), 0}, {}};
-    if (known_.try_emplace(file->id, file).second) {
+    auto& file = *result.keep;
+    result.what = {file.id, message.size(), 0};
+    auto& [life, size] = known_[file.id];
+    if (size < file.bytes.size()) {
+        life = file.life;
+        size = file.bytes.size();
         result.what.is_new = 1;
-        result.file = os::read_only(file->file);
+        result.file = os::read_only(file.file);
     }
     return result;
 }
@@ -153,7 +147,7 @@ std::vector<std::uint64_t> bulk_sender::gone()
 {
     std::vector<std::uint64_t> result;
     std::erase_if(known_, [&](auto& entry) {
-        if (!entry.second.expired())
+        if (!entry.second.life.expired())
             return false;
         result.push_back(entry.first);
         return true;
@@ -163,18 +157,16 @@ std::vector<std::uint64_t> bulk_sender::gone()
 
 std::span<const std::byte> bulk_receiver::open(const bulk_reference& reference, std::optional<os::descriptor> file)
 {
-    if (file)
-        known_.insert_or_assign(reference.file, shown{std::move(*file), {}});
+    if (file) {
+        std::size_t size = os::size_of(*file);
+        known_.insert_or_assign(reference.file, size == 0 ? os::mapping{} : os::map(*file, size, os::access::read));
+    }
     auto found = known_.find(reference.file);
     if (found == known_.end())
         throw protocol_error{"a message refers to a memory file that was not sent"};
-    auto& [descriptor, bytes] = found->second;
-    if (bytes.size() < reference.size) {
-        if (os::size_of(descriptor) < reference.size)
-            throw protocol_error{"a message is longer than its memory file"};
-        bytes = os::map(descriptor, os::size_of(descriptor), os::access::read);
-    }
-    return {bytes.data(), reference.size};
+    if (found->second.size() < reference.size)
+        throw protocol_error{"a message is longer than its memory file"};
+    return {found->second.data(), reference.size};
 }
 
 } // namespace coproc::detail

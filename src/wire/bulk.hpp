@@ -26,6 +26,7 @@ struct bulk_file {
     std::uint64_t id = 0;
     os::descriptor file;
     os::mapping bytes;
+    std::shared_ptr<const char> life = std::make_shared<const char>(); ///< as long as it exists, used or idle
 };
 
 /// A file of at least `size` bytes from the files of this process that nobody uses. Goes back there with its last owner.
@@ -42,15 +43,20 @@ class bulk_sender {
 public:
     struct reference {
         bulk_reference what;
-        os::descriptor file; ///< to be passed along, if the reader doesn't know the file yet
+        os::descriptor file; ///< to be passed along, if the reader doesn't know the file, or not at its present size
+        std::shared_ptr<bulk_file> keep; ///< until the reader is done with the message
     };
-    /// The message in its file; it is copied to one if it is not in one. The file belongs to the reader until released.
+    /// The message in its file; it is copied to one if it is not in one.
     [[nodiscard]] reference place(buffer& message);
     /// The files that the reader can forget, since they are gone here.
     [[nodiscard]] std::vector<std::uint64_t> gone();
 
 private:
-    std::unordered_map<std::uint64_t, std::weak_ptr<bulk_file>> known_;
+    struct seen {
+        std::weak_ptr<const char> life;
+        std::size_t size = 0;
+    };
+    std::unordered_map<std::uint64_t, seen> known_;
 };
 
 /// The receiving side of one channel.
@@ -62,11 +68,7 @@ public:
     void forget(std::uint64_t file) { known_.erase(file); }
 
 private:
-    struct shown {
-        os::descriptor file;
-        os::mapping bytes;
-    };
-    std::unordered_map<std::uint64_t, shown> known_;
+    std::unordered_map<std::uint64_t, os::mapping> known_;
 };
 
 } // namespace coproc::detail

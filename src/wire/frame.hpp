@@ -11,7 +11,7 @@
 //     descr.  how many descriptors were sent before this frame on the socket beside it, and belong to it
 //     count   calls in a task, results in a result
 //     number  of the task at this worker; results repeat it
-//     time    result, failure: nanoseconds the task took
+//     time    of a result or failure: nanoseconds the task took; of a task: index of its first call in the job's input
 //
 // All numbers in this machine's byte order: both ends are the same executable on the same machine. The header is apart
 // from the body so that a body that can't be decoded costs one task and not the stream.

@@ -1,0 +1,81 @@
+// The result of a task that was submitted to a pool and runs on its own.
+#pragma once
+
+#include <coproc/detail/job.hpp>
+#include <coproc/error.hpp>
+#include <coproc/task.hpp>
+
+#include <chrono>
+#include <memory>
+
+namespace coproc {
+
+namespace detail {
+
+class pool_state;
+/// Submits the job unless it was, and completes when it has ended; throws its failure. Cancelling withdraws the job.
+task<> finish_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work);
+task<bool> finish_job_within(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work, std::chrono::nanoseconds time);
+void submit_job(const std::shared_ptr<pool_state>& pool, std::shared_ptr<job> work);
+bool job_is_done(pool_state& pool, const job& work);
+bool cancel_job(pool_state& pool, job& work);
+
+} // namespace detail
+
+/// A handle of a submitted task, as std::future is of a thread's. Movable; dropping it lets the task run on.
+/// Thread-safe but for get, which is called once.
+template <class T>
+class [[nodiscard]] async_result {
+public:
+    async_result() noexcept = default;
+
+    /// Completes when the task has ended, with its result or exception. Once: it moves the result out.
+    /// Cancelling the wait withdraws the task.
+    [[nodiscard]] task<T> get()
+    {
+        check();
+        return wait(std::move(pool_), std::exchange(job_, nullptr));
+    }
+    /// Whether the task has ended, in whatever way.
+    [[nodiscard]] bool ready() const
+    {
+        check();
+        return detail::job_is_done(*pool_, *job_);
+    }
+    /// Waits until it is ready, for at most `time`; says whether it is. The task goes on either way.
+    [[nodiscard]] task<bool> wait_for(std::chrono::nanoseconds time) const
+    {
+        check();
+        return detail::finish_job_within(pool_, job_, time);
+    }
+    /// Withdraws the task: get throws cancelled_error. False, and no effect, if it has ended already. One that runs goes on
+    /// in its worker, but its result is dropped.
+    bool cancel()
+    {
+        check();
+        return detail::cancel_job(*pool_, *job_);
+    }
+    [[nodiscard]] bool valid() const noexcept { return job_ != nullptr; }
+
+private:
+    friend class pool;
+    async_result(std::shared_ptr<detail::pool_state> pool, std::shared_ptr<detail::single_job<T>> job) noexcept
+        : pool_{std::move(pool)}, job_{std::move(job)}
+    {
+    }
+    void check() const
+    {
+        if (!job_)
+            throw usage_error{"this async_result is empty: its result was taken already, or it was moved away"};
+    }
+    static task<T> wait(std::shared_ptr<detail::pool_state> pool, std::shared_ptr<detail::single_job<T>> job)
+    {
+        co_await detail::finish_job(std::move(pool), job);
+        co_return job->take();
+    }
+
+    std::shared_ptr<detail::pool_state> pool_;
+    std::shared_ptr<detail::single_job<T>> job_;
+};
+
+} // namespace coproc

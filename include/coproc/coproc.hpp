@@ -1,0 +1,18 @@
+// All of coproc.
+#pragma once
+
+#include <coproc/async_result.hpp>
+#include <coproc/bind_front.hpp>
+#include <coproc/cpu_count.hpp>
+#include <coproc/error.hpp>
+#include <coproc/exit_status.hpp>
+#include <coproc/pool.hpp>
+#include <coproc/pool_options.hpp>
+#include <coproc/process.hpp>
+#include <coproc/process_options.hpp>
+#include <coproc/remote_call.hpp>
+#include <coproc/run.hpp>
+#include <coproc/serialize.hpp>
+#include <coproc/start_method.hpp>
+#include <coproc/task.hpp>
+#include <coproc/this_process.hpp>

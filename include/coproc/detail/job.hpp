@@ -1,0 +1,195 @@
+// One call of a pool as the pool sees it, whatever its types are.
+#pragma once
+
+#include <coproc/detail/entry.hpp>
+#include <coproc/pool_options.hpp>
+#include <coproc/serialize.hpp>
+#include <coproc/task.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace coproc::detail {
+
+inline constexpr std::size_t unknown_size = std::numeric_limits<std::size_t>::max();
+
+/// Who waits for a job; the pool's own.
+struct job_waiters;
+
+/// A call: where its arguments come from and where its results go. The templates below know the types, the pool calls the
+/// virtual functions, always one at a time.
+class job {
+public:
+    explicit job(const call_options& options);
+    job(const job&) = delete;
+    job& operator=(const job&) = delete;
+    virtual ~job();
+
+    /// Writes the function and the arguments of the next calls to `body`: up to `most`, and none after the body has come to
+    /// `bytes` bytes. Returns how many; fewer than `most` with room left means that there are no more.
+    /// Throws what the input or its serialization throws.
+    virtual std::size_t next(buffer& body, std::size_t most, std::size_t bytes) = 0;
+    /// Reads the results of `count` calls, the first of which is the input's element `first`.
+    virtual void results(input_archive& from, std::size_t first, std::size_t count) = 0;
+
+    std::size_t size = unknown_size; ///< how many calls in all, if known beforehand
+    std::size_t chunk_size;          ///< see call_options
+    std::string name;
+    bool coroutine = false;
+
+    // The outcome, set by the pool.
+    std::exception_ptr failure;
+    std::shared_ptr<job_waiters> waiters;
+};
+
+/// One call with its arguments, encoded when it is made.
+template <class R>
+class single_job final : public job {
+public:
+    template <class F, class... Args>
+    single_job(const call_options& options, F&& f, Args&&... args) : job{options}
+    {
+        using function = std::decay_t<F>;
+        static_assert(check_call<function, Args...>());
+        size = 1;
+        coroutine = is_coroutine_call<function, Args...>;
+        output_archive archive{body_};
+        encode_task_function<function, Args...>(archive, f);
+        encode_arguments(archive, f, std::forward<Args>(args)...);
+    }
+
+    std::size_t next(buffer& body, std::size_t, std::size_t) override
+    {
+        if (given_)
+            return 0;
+        given_ = true;
+        body.swap(body_);
+        return 1;
+    }
+
+    void results(input_archive& from, std::size_t, std::size_t) override
+    {
+        if constexpr (!std::is_void_v<R>)
+            load_value(from, result_.emplace());
+    }
+
+    R take()
+    {
+        if constexpr (!std::is_void_v<R>)
+            return std::move(*result_);
+    }
+
+private:
+    struct nothing {};
+    buffer body_;
+    bool given_ = false;
+    std::optional<std::conditional_t<std::is_void_v<R>, nothing, R>> result_;
+};
+
+/// One call for each element of a range, whose elements are arguments or, spread, tuples of arguments.
+template <class R, class F, class View, bool Spread>
+class map_job final : public job {
+public:
+    map_job(const call_options& options, const F& f, View view) : job{options}, view_{std::move(view)}
+    {
+        static_assert(check());
+        coroutine = coroutine_call<std::ranges::range_reference_t<View>>();
+        if constexpr (std::ranges::sized_range<View>)
+            size = static_cast<std::size_t>(std::ranges::size(view_));
+        if constexpr (!std::is_void_v<R>)
+            if (size != unknown_size)
+                results_.resize(size);
+        output_archive archive{function_};
+        encode(archive, f, std::type_identity<element>{});
+    }
+
+    std::size_t next(buffer& body, std::size_t most, std::size_t bytes) override
+    {
+        if (!at_)
+            at_.emplace(std::ranges::begin(view_));
+        body.append(function_.data(), function_.size());
+        body.attachments() = function_.attachments();
+        output_archive archive{body};
+        std::size_t count = 0;
+        for (auto end = std::ranges::end(view_); count < most && *at_ != end && (count == 0 || body.size() < bytes); ++*at_, ++count)
+            save(archive, **at_);
+        return count;
+    }
+
+    void results(input_archive& from, std::size_t first, std::size_t count) override
+    {
+        if constexpr (!std::is_void_v<R>) {
+            if (results_.size() < first + count)
+                results_.resize(first + count);
+            for (std::size_t i = first; i < first + count; ++i)
+                if constexpr (std::is_same_v<R, bool>) {
+                    bool value = false;
+                    load_value(from, value);
+                    results_[i] = value;
+                } else
+                    load_value(from, results_[i]);
+        }
+    }
+
+    auto take()
+    {
+        if constexpr (!std::is_void_v<R>)
+            return std::move(results_);
+    }
+
+private:
+    using element = std::ranges::range_reference_t<View>;
+
+    // Calls `use` with the arguments that one element stands for, as types.
+    template <class E, class Use, std::size_t... I>
+    static constexpr auto spread(Use use, std::index_sequence<I...>)
+    {
+        return use(std::type_identity<decltype(std::get<I>(std::declval<E>()))>{}...);
+    }
+    template <class E, class Use>
+    static constexpr auto with_types(Use use)
+    {
+        if constexpr (Spread)
+            return spread<E>(use, std::make_index_sequence<std::tuple_size_v<std::remove_cvref_t<E>>>{});
+        else
+            return use(std::type_identity<E>{});
+    }
+    static constexpr bool check()
+    {
+        return with_types<element>([]<class... A>(std::type_identity<A>...) { return check_call<F, A...>(); });
+    }
+    template <class E>
+    static constexpr bool coroutine_call()
+    {
+        return with_types<E>([]<class... A>(std::type_identity<A>...) { return is_coroutine_call<F, A...>; });
+    }
+    template <class E>
+    static void encode(output_archive& archive, const F& f, std::type_identity<E>)
+    {
+        with_types<E>([&]<class... A>(std::type_identity<A>...) { encode_task_function<F, A...>(archive, f); });
+    }
+    static void save(output_archive& archive, element&& e)
+    {
+        if constexpr (Spread)
+            std::apply([&]<class... A>(A&&... a) { save_arguments(archive, parameters_of<F, A...>{}, std::forward<A>(a)...); }, std::forward<element>(e));
+        else
+            save_arguments(archive, parameters_of<F, element>{}, std::forward<element>(e));
+    }
+
+    struct nothing {};
+    View view_;
+    std::optional<std::ranges::iterator_t<View>> at_;
+    buffer function_;
+    std::conditional_t<std::is_void_v<R>, nothing, std::vector<std::conditional_t<std::is_void_v<R>, int, R>>> results_;
+};
+
+} // namespace coproc::detail

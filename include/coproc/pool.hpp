@@ -1,0 +1,161 @@
+// A pool of worker processes.
+//
+//     in this process                          |  out there, once for each worker
+//     -----------------------------------------+--------------------------------------------
+//     map, apply, submit: a job                |
+//     scheduler: which chunk goes where        |
+//     chunk = function + arguments ---- pipe --+-> claims the chunk, decodes, calls
+//     results, by index  <---- shared ring ----+-- encodes the result; rings the doorbell
+//
+// The scheduling is all in this process, and workers share nothing with each other: a worker that is killed at any
+// instruction costs the task it was running, whose caller gets worker_crashed, and nothing else. What it had finished is
+// in the ring already; what it had not begun is given to others; it is replaced.
+//
+// A task is run at most once.
+#pragma once
+
+#include <coproc/async_result.hpp>
+#include <coproc/detail/job.hpp>
+#include <coproc/pool_options.hpp>
+#include <coproc/task.hpp>
+
+#include <asio/any_io_executor.hpp>
+
+#include <concepts>
+#include <memory>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace coproc {
+
+namespace detail {
+std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_options options, bool in_line);
+}
+
+/// No workers: every task runs in the calling process, one after the other, in the coroutine that awaits it.
+struct inline_workers_t {
+    explicit inline_workers_t() = default;
+};
+inline constexpr inline_workers_t inline_workers{};
+
+/// Runs functions in worker processes.
+///
+/// Functions and arguments are what process::start takes; results are what cereal can serialize, default constructible. A
+/// function that returns task<R> runs on an event loop of its worker and gives R.
+///
+/// Loop:     its I/O runs on the executor it was given, else on the loop of coproc::run or sync_wait that it was made in,
+///           else on the executor of the first coroutine that awaits one of its calls.
+/// Errors:   what a task threw (see remote_error); worker_crashed; usage_error after close; std::system_error if workers
+///           can't be started. A pool whose workers die again and again without coming to a task, or whose initializer
+///           throws, fails: all its calls throw the reason.
+/// Threads:  all members may be called from any thread.
+/// Lifetime: calls in progress keep the inner state alive; the destructor stops the workers (SIGKILL), and calls that are
+///           not done throw cancelled_error. Input ranges that are passed as lvalues must live until the call is done.
+class pool {
+public:
+    /// One worker for each usable core.
+    pool() : pool{pool_options{}} {}
+    /// Throws usage_error for fewer than one.
+    explicit pool(int workers) : pool{with_workers(workers)} {}
+    explicit pool(pool_options options) : pool{asio::any_io_executor{}, std::move(options)} {}
+    explicit pool(inline_workers_t) : state_{detail::make_pool({}, {}, true)} {}
+    pool(asio::any_io_executor executor, pool_options options)
+        : state_{detail::make_pool(std::move(executor), std::move(options), false)}
+    {
+    }
+    pool(pool&&) noexcept = default;
+    pool& operator=(pool&& other) noexcept;
+    ~pool();
+
+    /// The number of workers it has when all are there; 0 for inline_workers.
+    [[nodiscard]] int size() const noexcept;
+
+    /// Calls `f(args...)` in a worker and completes with its result.
+    template <class F, class... Args>
+        requires(!std::is_same_v<std::remove_cvref_t<F>, call_options>)
+    [[nodiscard]] auto apply(F&& f, Args&&... args) -> task<detail::call_result_t<F, Args...>>
+    {
+        return apply(call_options{}, std::forward<F>(f), std::forward<Args>(args)...);
+    }
+    template <class F, class... Args>
+    [[nodiscard]] auto apply(const call_options& options, F&& f, Args&&... args) -> task<detail::call_result_t<F, Args...>>
+    {
+        using result = detail::call_result_t<F, Args...>;
+        return finish<result>(state_, std::make_shared<detail::single_job<result>>(options, std::forward<F>(f), std::forward<Args>(args)...));
+    }
+
+    /// The same, without waiting: the task is submitted before this returns.
+    template <class F, class... Args>
+        requires(!std::is_same_v<std::remove_cvref_t<F>, call_options>)
+    auto submit(F&& f, Args&&... args) -> async_result<detail::call_result_t<F, Args...>>
+    {
+        return submit(call_options{}, std::forward<F>(f), std::forward<Args>(args)...);
+    }
+    template <class F, class... Args>
+    auto submit(const call_options& options, F&& f, Args&&... args) -> async_result<detail::call_result_t<F, Args...>>
+    {
+        using result = detail::call_result_t<F, Args...>;
+        auto job = std::make_shared<detail::single_job<result>>(options, std::forward<F>(f), std::forward<Args>(args)...);
+        detail::submit_job(state_, job);
+        return {state_, std::move(job)};
+    }
+
+    /// Applies `f` to each element of `inputs` in the workers; results keep the order of the inputs.
+    ///
+    /// Shape:   n inputs -> vector of n results (nothing, for a function that returns void); n = 0 completes at once.
+    ///          Any input range, of unknown length too; it is read as far ahead as the workers need.
+    /// Options: chunk_size in elements, 0 = adapt to the measured cost of a task.
+    /// Throws:  what the input threw; what `f` threw first, by index, once the rest is withdrawn; worker_crashed.
+    /// Cancel:  waiting elements are withdrawn; running ones go on in their workers, their results are dropped.
+    /// Cost:    one message for each chunk and one for its results; more than 60 KiB of either travel in shared memory.
+    template <class F, std::ranges::input_range Inputs>
+    [[nodiscard]] auto map(F&& f, Inputs&& inputs, call_options options = {})
+    {
+        using result = detail::call_result_t<F, std::ranges::range_reference_t<Inputs>>;
+        return start_map<result, false>(options, f, std::views::all(std::forward<Inputs>(inputs)));
+    }
+
+    /// As map, for a range of tuples (or pairs), each of which holds the arguments of one call.
+    template <class F, std::ranges::input_range Inputs>
+    [[nodiscard]] auto starmap(F&& f, Inputs&& inputs, call_options options = {})
+    {
+        using element = std::ranges::range_reference_t<Inputs>;
+        return start_starmap<F, element>(options, f, std::views::all(std::forward<Inputs>(inputs)),
+                                         std::make_index_sequence<std::tuple_size_v<std::remove_cvref_t<element>>>{});
+    }
+
+    /// Takes no more tasks, waits until all are done and all workers have ended in an orderly way.
+    /// Throws what the first finalizer threw. A worker that does not end gets SIGTERM, then SIGKILL (pool_options::grace).
+    /// Cancel: the pool stays closed; terminate or the destructor stop the workers.
+    [[nodiscard]] task<> close();
+
+    /// Stops all workers now (SIGKILL); tasks that are not done throw cancelled_error. The pool is closed afterwards.
+    void terminate();
+
+private:
+    static pool_options with_workers(int workers);
+
+    template <class R, class Job>
+    static auto finish(std::shared_ptr<detail::pool_state> state, std::shared_ptr<Job> job) -> task<decltype(job->take())>
+    {
+        co_await detail::finish_job(std::move(state), job);
+        co_return job->take();
+    }
+    template <class R, bool Spread, class F, class View>
+    auto start_map(const call_options& options, const F& f, View view)
+    {
+        return finish<R>(state_, std::make_shared<detail::map_job<R, std::decay_t<F>, View, Spread>>(options, f, std::move(view)));
+    }
+    template <class F, class Element, class View, std::size_t... I>
+    auto start_starmap(const call_options& options, const F& f, View view, std::index_sequence<I...>)
+    {
+        using result = detail::call_result_t<F, decltype(std::get<I>(std::declval<Element>()))...>;
+        return start_map<result, true>(options, f, std::move(view));
+    }
+
+    std::shared_ptr<detail::pool_state> state_;
+};
+
+} // namespace coproc

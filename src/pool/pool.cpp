@@ -1,0 +1,131 @@
+#include <coproc/pool.hpp>
+
+#include "pool/pool_state.hpp"
+#include "process/loop.hpp"
+#include "process/runtime.hpp"
+#include "wire/bulk.hpp"
+
+#include <coproc/cpu_count.hpp>
+#include <coproc/error.hpp>
+
+#include <asio/error.hpp>
+#include <asio/experimental/awaitable_operators.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+namespace coproc {
+namespace detail {
+
+job::job(const call_options& options) : chunk_size{options.chunk_size}, name{options.name} {}
+job::~job() = default;
+
+std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_options options, bool in_line)
+{
+    if (options.workers < 0)
+        throw usage_error{"a pool needs at least one worker, not " + std::to_string(options.workers)};
+    if (options.workers == 0 && !in_line)
+        options.workers = cpu_count();
+    if (!in_line)
+        this_runtime().check_begun();
+    auto state = std::make_shared<pool_state>(executor, std::move(options), in_line);
+    if (!executor)
+        if (auto loop = running_loop())
+            executor = *loop;
+    if (executor)
+        state->bind(executor);
+    return state;
+}
+
+void submit_job(const std::shared_ptr<pool_state>& pool, std::shared_ptr<job> work)
+{
+    pool->submit(work);
+    if (pool->in_line() && !work->coroutine)
+        pool->run_inline(*work);
+}
+
+bool job_is_done(pool_state& pool, const job& work) { return pool.done(work); }
+bool cancel_job(pool_state& pool, job& work) { return pool.cancel(work, "the task was cancelled"); }
+
+namespace {
+
+task<> wait_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
+{
+    pool->bind(co_await asio::this_coro::executor);
+    submit_job(pool, work);
+    if (pool->in_line() && !pool->done(*work))
+        co_await pool->run_inline_coroutine(work);
+    else if (!pool->done(*work))
+        co_await pool->wait(work);
+}
+
+task<> limit(std::chrono::nanoseconds time)
+{
+    asio::steady_timer timer{co_await asio::this_coro::executor, time};
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
+task<> close_pool(std::shared_ptr<pool_state> pool)
+{
+    pool->bind(co_await asio::this_coro::executor);
+    pool->close();
+    co_await pool->wait(nullptr);
+    if (auto failure = pool->finalizer_failure())
+        std::rethrow_exception(failure);
+}
+
+} // namespace
+
+task<> finish_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
+{
+    try {
+        co_await wait_job(pool, work);
+    } catch (const std::system_error& e) {
+        if (e.code() == asio::error::operation_aborted)
+            pool->cancel(*work, "the caller was cancelled");
+        throw;
+    }
+    if (work->failure)
+        std::rethrow_exception(work->failure);
+}
+
+task<bool> finish_job_within(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work, std::chrono::nanoseconds time)
+{
+    using namespace asio::experimental::awaitable_operators;
+    if (pool->done(*work))
+        co_return true;
+    if (time <= time.zero())
+        co_return false;
+    auto first = co_await (wait_job(pool, work) || limit(time));
+    co_return first.index() == 0 || pool->done(*work);
+}
+
+} // namespace detail
+
+pool_options pool::with_workers(int workers)
+{
+    if (workers < 1)
+        throw usage_error{"a pool needs at least one worker, not " + std::to_string(workers)};
+    pool_options options;
+    options.workers = workers;
+    return options;
+}
+
+pool& pool::operator=(pool&& other) noexcept
+{
+    pool dropped{std::move(*this)};
+    state_ = std::move(other.state_);
+    return *this;
+}
+
+pool::~pool()
+{
+    if (state_)
+        state_->terminate("the pool was destroyed before the task was done");
+}
+
+int pool::size() const noexcept { return state_->size(); }
+task<> pool::close() { return detail::close_pool(state_); }
+void pool::terminate() { state_->terminate("the pool was terminated before the task was done"); }
+
+} // namespace coproc

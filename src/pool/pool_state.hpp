@@ -1,0 +1,118 @@
+// A pool behind its handle: the scheduler, the links to the workers, and a lock.
+//
+// Everything happens in turns. A turn takes the lock, tells the scheduler what happened, carries out what it decides
+// until it has no more to say, writes to the workers, releases the lock and only then wakes who waits: so nobody's code
+// runs under the lock but that of arguments and results (their serialization, an input range's iterators).
+#pragma once
+
+#include "pool/scheduler.hpp"
+#include "pool/waiters.hpp"
+#include "pool/worker_link.hpp"
+
+#include <coproc/async_result.hpp>
+#include <coproc/detail/job.hpp>
+#include <coproc/pool_options.hpp>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+namespace coproc::detail {
+
+struct job_waiters {
+    job_id id = 0;
+    bool done = false;
+    bool runs_inline = false;
+    std::size_t failed_at = unknown_size;
+    waiter_list waiting;
+};
+
+class pool_state : public std::enable_shared_from_this<pool_state> {
+public:
+    pool_state(asio::any_io_executor executor, pool_options options, bool in_line);
+
+    [[nodiscard]] int size() const noexcept { return in_line_ ? 0 : options_.workers; }
+    [[nodiscard]] bool in_line() const noexcept { return in_line_; }
+
+    /// Binds the pool to a loop unless it has one, and starts its workers.
+    void bind(const asio::any_io_executor& executor);
+    /// Throws usage_error when closed, the reason when the pool has failed. Once for each job.
+    void submit(const std::shared_ptr<job>& work);
+    [[nodiscard]] bool done(const job& work);
+    /// False if it has ended already.
+    bool cancel(job& work, const char* why);
+    void run_inline(job& work);
+    task<> run_inline_coroutine(std::shared_ptr<job> work);
+
+    void close();
+    void terminate(const char* why);
+    /// The first exception of a finalizer.
+    [[nodiscard]] std::exception_ptr finalizer_failure();
+
+    /// Completes when the job has ended, or when the pool is closed and empty (work null).
+    task<> wait(std::shared_ptr<job> work);
+
+private:
+    struct parcel { // a chunk with its bytes
+        std::shared_ptr<job> of;
+        buffer body;
+        std::shared_ptr<bulk_file> keep;
+        std::size_t count = 0;
+        std::uint64_t number = 0; ///< at the worker that has it
+    };
+    struct seat { // a worker's place
+        std::shared_ptr<worker_link> link;
+        std::vector<chunk_id> by_number = std::vector<chunk_id>(task_slots);
+        bool dirty = false;
+    };
+
+    template <class F>
+    void turn(F f);
+    void carry_out();
+    void carry_out(const action& a);
+    void take(const action& a);
+    void send(chunk_id id, parcel& p, worker_id to);
+    void start_worker();
+    void woken(worker_link& link, wakeup what);
+    void look(worker_link& link);
+    void arrived(worker_link& link, const frame& header, std::span<const std::byte> body, std::vector<attachment>& attachments);
+    void ended(worker_link& link, const exit_status& status);
+    void remove(worker_id id, bool orderly, bool cost_a_task);
+    void fail(job& work, std::size_t index, std::exception_ptr e);
+    void finish(job_id id);
+    void fail_all();
+    void look_again_soon();
+    bool wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, waiter*& added);
+    void cancel_wait(const std::shared_ptr<job>& work, waiter* w);
+
+    std::mutex mutex_;
+    asio::any_io_executor executor_;
+    pool_options options_;
+    bool in_line_;
+    bool closing_ = false;
+    scheduler scheduler_;
+    std::map<worker_id, seat> workers_;
+    std::unordered_map<chunk_id, parcel> chunks_;
+    std::unordered_map<job_id, std::shared_ptr<job>> jobs_;
+    std::vector<buffer> spare_; ///< bodies whose memory is used again
+    std::function<std::exception_ptr()> reason_; ///< why the pool failed; a new object for each caller
+    std::exception_ptr finalizer_failure_;
+    waiter_list closers_;
+    std::vector<std::pair<std::unique_ptr<waiter>, std::error_code>> to_wake_;
+    std::vector<std::shared_ptr<worker_link>> to_destroy_;
+    std::vector<std::shared_ptr<job>> jobs_to_destroy_;
+    std::optional<asio::steady_timer> glance_;
+    bool glance_is_set_ = false;
+    job_id last_job_ = 0;
+    worker_id last_worker_ = 0;
+};
+
+} // namespace coproc::detail

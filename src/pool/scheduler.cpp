@@ -1,0 +1,383 @@
+#include "pool/scheduler.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace coproc::detail {
+namespace {
+
+// All in nanoseconds, measured on two cores; see the design page.
+constexpr double window = 300'000;    // five wake-ups' worth of work in a worker's pipe
+constexpr double target = 1'000'000;  // a chunk: messages cost one percent of it
+constexpr double least = 20'000;      // not worth a message of its own
+constexpr double worth_moving = 100'000;
+constexpr std::size_t shares = 4;     // for each worker of what remains
+
+} // namespace
+
+void scheduler::add_job(job_id job, std::size_t size, std::size_t chunk_size)
+{
+    auto& state = jobs_[job];
+    state.size = size;
+    state.chunk_size = chunk_size;
+    state.more = size != 0;
+    turns_.push_back(job);
+    check_done(job);
+}
+
+void scheduler::cancel_job(job_id job)
+{
+    auto found = jobs_.find(job);
+    if (found == jobs_.end())
+        return;
+    found->second.more = false;
+    found->second.failed_at = 0;
+    drop_after(job, 0);
+    check_done(job);
+}
+
+void scheduler::worker_started(worker_id worker)
+{
+    --starting_;
+    start_failed_ = false;
+    workers_[worker];
+}
+
+void scheduler::start_failed()
+{
+    --starting_;
+    start_failed_ = true;
+    if (workers_.empty() || !complete_)
+        gave_up_ = true;
+}
+
+void scheduler::leave(chunk_id chunk)
+{
+    auto& state = chunks_[chunk];
+    if (auto worker = workers_.find(state.worker); worker != workers_.end()) {
+        worker->second.load -= state.cost;
+        auto& all = worker->second.in_flight;
+        if (!all.empty() && all.front() == chunk)
+            all.pop_front();
+        else
+            std::erase(all, chunk);
+        if (all.empty())
+            worker->second.load = 0; // no drift by rounding
+    }
+    state.worker = 0;
+    if (auto job = jobs_.find(state.place.job); job != jobs_.end())
+        --job->second.out;
+}
+
+void scheduler::finished(chunk_id chunk, std::uint64_t nanoseconds)
+{
+    auto found = chunks_.find(chunk);
+    if (found == chunks_.end())
+        return;
+    auto place = found->second.place;
+    auto& worker = workers_[found->second.worker];
+    worker.proven = true;
+    worker.last_used = ++uses_;
+    failures_ = 0;
+    leave(chunk);
+    chunks_.erase(found);
+    if (auto job = jobs_.find(place.job); job != jobs_.end()) {
+        // The first elements pay for cold caches and for looking the function up, so what is cheaper counts at once.
+        double each = static_cast<double>(nanoseconds) / static_cast<double>(std::max<std::size_t>(place.count, 1));
+        double& known = job->second.cost;
+        known = known < 0 || each < known ? each : (3 * known + each) / 4;
+        check_done(place.job);
+    }
+}
+
+void scheduler::failed(chunk_id chunk, std::size_t index)
+{
+    auto found = chunks_.find(chunk);
+    if (found == chunks_.end())
+        return;
+    auto id = found->second.place.job;
+    if (auto worker = workers_.find(found->second.worker); worker != workers_.end()) {
+        worker->second.proven = true;
+        worker->second.last_used = ++uses_;
+    }
+    leave(chunk);
+    chunks_.erase(found);
+    auto job = jobs_.find(id);
+    if (job == jobs_.end())
+        return;
+    job->second.more = false;
+    job->second.failed_at = std::min(job->second.failed_at, index);
+    drop_after(id, job->second.failed_at);
+    check_done(id);
+}
+
+// What waits here is forgotten; what waits in a worker's pipe is asked back.
+void scheduler::drop_after(job_id job, std::size_t index)
+{
+    auto& state = jobs_[job];
+    std::erase_if(state.again, [&](chunk_id chunk) {
+        if (chunks_[chunk].place.first < index)
+            return false;
+        chunks_.erase(chunk);
+        decided_.push_back({act::drop, 0, job, chunk});
+        return true;
+    });
+    for (chunk_id chunk : out(job))
+        if (chunks_[chunk].place.first >= index && !chunks_[chunk].begun)
+            decided_.push_back({act::withdraw, chunks_[chunk].worker, job, chunk});
+}
+
+std::vector<chunk_id> scheduler::out(job_id job) const
+{
+    std::vector<chunk_id> result;
+    for (auto& [id, worker] : workers_)
+        for (chunk_id chunk : worker.in_flight)
+            if (chunks_.at(chunk).place.job == job)
+                result.push_back(chunk);
+    return result;
+}
+
+void scheduler::input_failed(job_id job)
+{
+    auto& state = jobs_[job];
+    state.more = false;
+    check_done(job);
+}
+
+// A job ends when its input has and nothing is under way that could still matter: after a failure, what comes after it
+// doesn't.
+void scheduler::check_done(job_id job)
+{
+    auto& state = jobs_[job];
+    if (state.more || !state.again.empty() || (state.failed_at == SIZE_MAX && state.out != 0))
+        return;
+    if (state.out != 0) {
+        auto left = out(job);
+        if (std::ranges::any_of(left, [&](chunk_id chunk) { return chunks_[chunk].place.first < state.failed_at; }))
+            return;
+        for (chunk_id chunk : left)
+            chunks_[chunk].place.job = 0;
+    }
+    jobs_.erase(job);
+    std::erase(turns_, job);
+    decided_.push_back({act::finish_job, 0, job});
+}
+
+chunk_id scheduler::took(job_id job, worker_id worker, std::size_t count, bool more)
+{
+    auto& state = jobs_[job];
+    state.more = more;
+    chunk_id chunk = 0;
+    if (count > 0) {
+        chunk = ++last_chunk_;
+        chunks_[chunk].place = {job, state.taken, count};
+        state.taken += count;
+        send(chunk, worker);
+    }
+    check_done(job);
+    return chunk;
+}
+
+void scheduler::send(chunk_id chunk, worker_id worker)
+{
+    auto& state = chunks_[chunk];
+    auto& job = jobs_[state.place.job];
+    auto& to = workers_[worker];
+    state.worker = worker;
+    state.cost = job.cost < 0 ? window : job.cost * static_cast<double>(state.place.count);
+    to.in_flight.push_back(chunk);
+    to.load += state.cost;
+    to.assigned += state.place.count;
+    ++job.out;
+}
+
+void scheduler::withdrawn(chunk_id chunk, bool in_time)
+{
+    auto found = chunks_.find(chunk);
+    if (found == chunks_.end())
+        return;
+    if (!in_time) {
+        found->second.begun = true;
+        return;
+    }
+    auto [id, first, count] = found->second.place;
+    if (auto worker = workers_.find(found->second.worker); worker != workers_.end())
+        worker->second.assigned -= count;
+    leave(chunk);
+    auto job = jobs_.find(id);
+    if (job != jobs_.end() && first < job->second.failed_at) {
+        job->second.again.push_back(chunk);
+        return;
+    }
+    chunks_.erase(found);
+    decided_.push_back({act::drop, 0, id, chunk});
+    if (job != jobs_.end())
+        check_done(id);
+}
+
+void scheduler::worker_ended(worker_id worker, bool orderly, bool cost_a_task)
+{
+    auto found = workers_.find(worker);
+    if (found == workers_.end())
+        return;
+    if (cost_a_task || found->second.proven)
+        failures_ = 0;
+    else if (!orderly && ++failures_ > options_.max_failures)
+        gave_up_ = true;
+    auto lost = found->second.in_flight;
+    // Back to where they came from; the earliest element is sent first.
+    for (auto chunk = lost.rbegin(); chunk != lost.rend(); ++chunk)
+        withdrawn(*chunk, true);
+    workers_.erase(worker);
+    start_failed_ = false; // what it held may be what was missing
+}
+
+bool scheduler::has_room(const worker_state& worker) const
+{
+    if (worker.stopping || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker))
+        return false;
+    return worker.in_flight.size() < 2 || (worker.load < window && worker.in_flight.size() < options_.max_in_flight);
+}
+
+// The worker with the fewest chunks; of several that have none, the one whose caches are warmest.
+scheduler::worker_state* scheduler::pick(worker_id& id)
+{
+    worker_state* best = nullptr;
+    for (auto& [candidate, worker] : workers_) {
+        if (!has_room(worker))
+            continue;
+        if (!best || worker.in_flight.size() < best->in_flight.size()
+            || (worker.in_flight.size() == best->in_flight.size() && worker.last_used > best->last_used)) {
+            best = &worker;
+            id = candidate;
+        }
+    }
+    return best;
+}
+
+std::size_t scheduler::chunk_for(const job_state& job, const worker_state& worker) const
+{
+    std::size_t count = job.chunk_size;
+    if (count == 0) {
+        if (job.cost < 0)
+            count = 1;
+        else {
+            double each = std::max(job.cost, 0.1);
+            count = static_cast<std::size_t>(target / each);
+            if (job.size != SIZE_MAX)
+                count = std::min(count, (job.size - job.taken) / (shares * options_.workers) + 1);
+            count = std::max({count, static_cast<std::size_t>(least / each), std::size_t{1}});
+        }
+    }
+    if (options_.max_tasks_per_worker != 0)
+        count = std::min(count, options_.max_tasks_per_worker - worker.assigned);
+    return count;
+}
+
+std::optional<action> scheduler::assign()
+{
+    if (turns_.empty())
+        return std::nullopt;
+    worker_id id = 0;
+    worker_state* worker = pick(id);
+    if (!worker)
+        return std::nullopt;
+    for (std::size_t turn = 0; turn < turns_.size(); ++turn) {
+        job_id job = turns_.front();
+        auto& state = jobs_[job];
+        turns_.pop_front();
+        turns_.push_back(job);
+        if (!state.again.empty()) {
+            chunk_id chunk = state.again.back();
+            state.again.pop_back();
+            chunks_[chunk].begun = false;
+            send(chunk, id);
+            return action{act::send_again, id, job, chunk};
+        }
+        if (state.more)
+            return action{act::take, id, job, 0, chunk_for(state, *worker)};
+    }
+    return std::nullopt;
+}
+
+std::optional<action> scheduler::even_out()
+{
+    bool idle = std::ranges::any_of(workers_, [&](auto& w) { return w.second.in_flight.empty() && has_room(w.second); });
+    if (!idle)
+        return std::nullopt;
+    worker_state* most = nullptr;
+    for (auto& [id, worker] : workers_)
+        if (worker.in_flight.size() > 1 && (!most || worker.load > most->load) && !chunks_[worker.in_flight.back()].begun
+            && chunks_[worker.in_flight.back()].cost >= worth_moving)
+            most = &worker;
+    if (!most)
+        return std::nullopt;
+    chunk_id chunk = most->in_flight.back();
+    return action{act::withdraw, chunks_[chunk].worker, chunks_[chunk].place.job, chunk};
+}
+
+std::optional<action> scheduler::start_or_stop()
+{
+    bool leaving = closing_ && jobs_.empty();
+    std::size_t staying = starting_;
+    for (auto& [id, worker] : workers_) {
+        bool used_up = options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker;
+        if (!worker.stopping && worker.in_flight.empty() && (leaving || used_up)) {
+            worker.stopping = true;
+            return action{act::stop_worker, id};
+        }
+        staying += !worker.stopping;
+    }
+    complete_ = complete_ || (staying >= options_.workers && starting_ == 0);
+    if (!leaving && !broken_ && !start_failed_ && staying < options_.workers) {
+        ++starting_;
+        return action{act::start_worker};
+    }
+    return std::nullopt;
+}
+
+std::optional<action> scheduler::next()
+{
+    if (!decided_.empty()) {
+        auto first = decided_.front();
+        decided_.pop_front();
+        return first;
+    }
+    if (gave_up_ && !broken_) {
+        broken_ = true;
+        return action{act::give_up};
+    }
+    if (auto a = start_or_stop())
+        return a;
+    if (auto a = assign())
+        return a;
+    return even_out();
+}
+
+chunk_place scheduler::place(chunk_id chunk) const
+{
+    auto found = chunks_.find(chunk);
+    return found == chunks_.end() ? chunk_place{} : found->second.place;
+}
+
+bool scheduler::has_several(worker_id worker) const
+{
+    auto found = workers_.find(worker);
+    return found != workers_.end() && found->second.in_flight.size() > 1;
+}
+
+std::size_t scheduler::taken(job_id job) const
+{
+    auto found = jobs_.find(job);
+    return found == jobs_.end() ? 0 : found->second.taken;
+}
+
+std::vector<chunk_id> scheduler::in_flight(worker_id worker) const
+{
+    auto found = workers_.find(worker);
+    if (found == workers_.end())
+        return {};
+    return {found->second.in_flight.begin(), found->second.in_flight.end()};
+}
+
+} // namespace coproc::detail

@@ -1,0 +1,157 @@
+// Which chunk goes to which worker, and when: a machine without I/O.
+//
+// Events go in by the member functions; `next` says what to do, one action at a time, until it has none. Some actions are
+// questions (take: how many elements were there? withdraw: was it in time?); they are answered before `next` is called
+// again. Time is only seen as the cost of chunks that workers report.
+//
+//     job     a call: elements that come from an input of known or unknown length
+//     chunk   some consecutive elements of one job, from the moment they are taken from the input until they ended
+//     worker  has chunks in flight, in order: the first runs, the others wait in its pipe
+//
+// Rules
+//   - Jobs take turns. Within a job, chunks that came back (from a dead or a slow worker) go before new ones.
+//   - Each worker has two chunks in flight, and more while what waits in its pipe is worth less than `window` of work:
+//     waking a worker costs 60 µs where it has a core of its own, so it should not run dry between two messages.
+//   - Unless the caller set the size, chunks begin with one element; once the cost is known they are worth `target`, but
+//     not more than a share of what remains, so that all workers end at about the same time, nor less than `least`.
+//   - A worker with nothing to do takes a chunk that waits in another one's pipe, if it is worth a wake-up.
+//   - Workers that die before they came to a task are replaced, but only so often in a row.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+namespace coproc::detail {
+
+using job_id = std::uint64_t;
+using chunk_id = std::uint64_t;
+using worker_id = std::uint64_t;
+
+struct scheduler_options {
+    std::size_t workers = 1;
+    std::size_t max_tasks_per_worker = 0; ///< 0: without limit
+    std::size_t max_in_flight = 1000;     ///< chunks for each worker
+    std::size_t max_failures = 3;         ///< deaths in a row that cost no task
+};
+
+enum class act {
+    take,         ///< make a chunk of up to `most` elements of `job` for `worker`; answer with took or input_failed
+    send_again,   ///< send the chunk to `worker`
+    withdraw,     ///< take the chunk back from `worker` if it has not begun; answer with withdrawn
+    drop,         ///< forget the chunk: it will not be sent again
+    finish_job,   ///< the job has ended
+    start_worker, ///< answer with worker_started or start_failed
+    stop_worker,  ///< let it end in an orderly way
+    give_up       ///< workers die without coming to a task, or none can be started: fail everything
+};
+
+struct action {
+    act what;
+    worker_id worker = 0;
+    job_id job = 0;
+    chunk_id chunk = 0;
+    std::size_t most = 0;
+};
+
+struct chunk_place {
+    job_id job = 0;
+    std::size_t first = 0; ///< index of its first element in the job's input
+    std::size_t count = 0;
+};
+
+class scheduler {
+public:
+    explicit scheduler(const scheduler_options& options) : options_{options} {}
+
+    // What callers do.
+    /// `size`: the number of elements, or SIZE_MAX; `chunk_size`: 0 adapts. An empty job ends at once.
+    void add_job(job_id job, std::size_t size, std::size_t chunk_size);
+    /// The job ends now: what waits is dropped, the results of what runs are not for anybody.
+    void cancel_job(job_id job);
+    /// No job comes any more; workers are stopped when none is left.
+    void close() { closing_ = true; }
+
+    // What workers do.
+    void worker_started(worker_id worker);
+    /// None could be started: with no worker left, or before all were there once, the pool gives up.
+    void start_failed();
+    /// The chunk's results have come; it took so many nanoseconds.
+    void finished(chunk_id chunk, std::uint64_t nanoseconds);
+    /// The chunk failed at element `index` of its job: the job takes no more input, and ends when all before it ended.
+    void failed(chunk_id chunk, std::size_t index);
+    /// The worker is gone; `running` of its chunks was begun and not ended, if any (that one has failed too; call failed
+    /// before). `orderly`: it was told to.
+    void worker_ended(worker_id worker, bool orderly, bool cost_a_task);
+
+    // Answers.
+    /// The chunk that was taken; `count` may be 0. `more`: the input may have further elements.
+    chunk_id took(job_id job, worker_id worker, std::size_t count, bool more);
+    void input_failed(job_id job);
+    void withdrawn(chunk_id chunk, bool in_time);
+
+    [[nodiscard]] std::optional<action> next();
+
+    [[nodiscard]] chunk_place place(chunk_id chunk) const;
+    /// The chunks of a worker, in the order they were sent.
+    [[nodiscard]] std::vector<chunk_id> in_flight(worker_id worker) const;
+    /// More than one: results may gather.
+    [[nodiscard]] bool has_several(worker_id worker) const;
+    /// Elements taken from the job's input so far.
+    [[nodiscard]] std::size_t taken(job_id job) const;
+    [[nodiscard]] std::size_t jobs() const noexcept { return jobs_.size(); }
+    [[nodiscard]] std::size_t workers() const noexcept { return workers_.size(); }
+    [[nodiscard]] bool closed() const noexcept { return closing_ && jobs_.empty() && workers_.empty(); }
+
+private:
+    struct job_state {
+        std::size_t size = SIZE_MAX, chunk_size = 0;
+        std::size_t taken = 0;       ///< elements
+        bool more = true;            ///< the input may have more
+        std::size_t failed_at = SIZE_MAX;
+        double cost = -1;            ///< nanoseconds for an element; -1: not known yet
+        std::vector<chunk_id> again; ///< to be sent again, last first
+        std::size_t out = 0;         ///< chunks at workers
+    };
+    struct chunk_state {
+        chunk_place place;
+        worker_id worker = 0; ///< 0: not at a worker
+        bool begun = false;   ///< known to be out of reach
+        double cost = 0;      ///< of all of it, as estimated when it was sent
+    };
+    struct worker_state {
+        std::deque<chunk_id> in_flight;
+        double load = 0; ///< estimated cost of these
+        std::size_t assigned = 0;
+        bool stopping = false, proven = false;
+        std::uint64_t last_used = 0;
+    };
+
+    bool has_room(const worker_state& worker) const;
+    worker_state* pick(worker_id& id);
+    std::size_t chunk_for(const job_state& job, const worker_state& worker) const;
+    void leave(chunk_id chunk);
+    void send(chunk_id chunk, worker_id worker);
+    [[nodiscard]] std::vector<chunk_id> out(job_id job) const;
+    void check_done(job_id job);
+    void drop_after(job_id job, std::size_t index);
+    std::optional<action> start_or_stop();
+    std::optional<action> assign();
+    std::optional<action> even_out();
+
+    scheduler_options options_;
+    std::unordered_map<job_id, job_state> jobs_;
+    std::deque<job_id> turns_;
+    std::unordered_map<chunk_id, chunk_state> chunks_;
+    std::unordered_map<worker_id, worker_state> workers_;
+    std::deque<action> decided_;
+    chunk_id last_chunk_ = 0;
+    std::uint64_t uses_ = 0;
+    std::size_t failures_ = 0, starting_ = 0;
+    bool closing_ = false, complete_ = false, start_failed_ = false, gave_up_ = false, broken_ = false;
+};
+
+} // namespace coproc::detail

@@ -1,0 +1,303 @@
+#include "pool/worker_link.hpp"
+
+#include "os/calls.hpp"
+#include "os/error.hpp"
+#include "os/packet.hpp"
+#include "pool/worker_setup.hpp"
+#include "process/runtime.hpp"
+
+#include <coproc/detail/entry.hpp>
+#include <coproc/error.hpp>
+
+#include <asio/buffer.hpp>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <system_error>
+
+namespace coproc::detail {
+namespace {
+
+using waits = asio::posix::descriptor_base;
+
+std::shared_ptr<os::descriptor> share(os::descriptor d) { return std::make_shared<os::descriptor>(std::move(d)); }
+
+} // namespace
+
+worker_link::worker_link(asio::any_io_executor executor, std::uint64_t id, std::string name, const pool_options& options, listener woken)
+    : executor_{executor}, id_{id}, woken_{std::move(woken)}, tasks_{executor}, doorbell_{executor}, control_{executor},
+      process_end_{executor}, patience_{executor}, name_{std::move(name)},
+      method_{options.method.value_or(get_start_method())}
+{
+    auto pipe = os::make_pipe();
+    auto sockets = os::make_packet_pair();
+    auto bell = os::make_event();
+    pipe.second.set_non_blocking(true);
+
+    worker_setup setup;
+    setup.doorbell = share(bell.duplicate());
+    setup.page = share(page_.file().duplicate());
+    setup.tasks = share(std::move(pipe.first));
+    setup.descriptors = share(std::move(sockets.second));
+    setup.initializer = encoded_bytes(options.initializer);
+    setup.finalizer = encoded_bytes(options.finalizer);
+
+    buffer call;
+    output_archive archive{call};
+    encode_body_function<int (*)(worker_setup), worker_setup&>(archive, &worker_main);
+    encode_arguments(archive, &worker_main, setup);
+
+    process_options process;
+    process.name = name_;
+    process.method = method_;
+    std::array<os::descriptor, 3> streams;
+    starting_.emplace(prepare(process, std::move(call), streams));
+    page_.close_file();
+
+    tasks_.assign(pipe.second.release());
+    doorbell_.assign(bell.release());
+    socket_ = std::move(sockets.first);
+}
+
+worker_link::~worker_link()
+{
+    close();
+    if (process_)
+        process_->kill_and_reap();
+}
+
+void worker_link::listen()
+{
+    listen_to(wakeup::doorbell);
+    control_.assign(starting_->control());
+    listen_to(wakeup::startup);
+}
+
+// Each wait is renewed by the pool after it has looked, so that there is one of each kind at a time.
+void worker_link::listen_to(wakeup what)
+{
+    if (closed_)
+        return;
+    auto done = [self = shared_from_this(), what](std::error_code error, auto...) {
+        if (!error)
+            self->woken_(*self, what);
+    };
+    switch (what) {
+    case wakeup::doorbell: doorbell_.async_read_some(asio::buffer(&rings_, sizeof rings_), std::move(done)); break;
+    case wakeup::writable: tasks_.async_wait(waits::wait_write, std::move(done)); break;
+    case wakeup::startup: control_.async_wait(waits::wait_read, std::move(done)); break;
+    case wakeup::ended: process_end_.async_wait(waits::wait_read, std::move(done)); break;
+    case wakeup::late: patience_.async_wait(std::move(done)); break;
+    }
+}
+
+void worker_link::advance_startup()
+{
+    if (!starting_)
+        return;
+    static_cast<void>(control_.release()); // the startup owns it, and may replace it
+    if (!starting_->advance()) {
+        control_.assign(starting_->control());
+        listen_to(wakeup::startup);
+        return;
+    }
+    int lifeline = starting_->lifeline();
+    process_ = list_child(name_, method_, starting_->take_child(), lifeline);
+    starting_.reset();
+    process_end_.assign(process_->pidfd());
+    listen_to(wakeup::ended);
+}
+
+std::uint64_t worker_link::send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep)
+{
+    frame header;
+    header.kind = frame_kind::task;
+    header.number = ++tasks_sent_;
+    header.count = static_cast<std::uint32_t>(count);
+    header.time = first;
+    gift with;
+    with.attachments = message.attachments();
+    std::size_t descriptors = with.attachments.size();
+    std::span<const std::byte> body{message.data(), message.size()};
+    bulk_sender::reference reference;
+    if (message.size() > max_body) {
+        reference = bulk_out_.place(message);
+        keep = std::move(reference.keep);
+        with.file = std::move(reference.file);
+        descriptors += with.file ? 1 : 0;
+        header.flags = frame::bulk;
+        body = std::as_bytes(std::span{&reference.what, 1});
+    }
+    if (descriptors > UINT16_MAX)
+        throw usage_error{"a task carries more than 65535 descriptors"};
+    header.descriptors = static_cast<std::uint16_t>(descriptors);
+    header.size = static_cast<std::uint32_t>(body.size());
+    if (descriptors > 0) {
+        with.position = position_ + out_.size();
+        gifts_.push_back(std::move(with));
+    }
+    page_.queue(header.number);
+    queue_frame(header, body);
+    if (header.flags != 0)
+        for (auto file : bulk_out_.gone()) {
+            frame forget;
+            forget.kind = frame_kind::forget;
+            forget.number = file;
+            queue_frame(forget, {});
+        }
+    return header.number;
+}
+
+void worker_link::queue_frame(const frame& header, std::span<const std::byte> body)
+{
+    auto bytes = std::as_bytes(std::span{&header, 1});
+    out_.insert(out_.end(), bytes.begin(), bytes.end());
+    out_.insert(out_.end(), body.begin(), body.end());
+}
+
+void worker_link::send_stop(std::chrono::milliseconds grace)
+{
+    frame stop;
+    stop.kind = frame_kind::stop;
+    queue_frame(stop, {});
+    told_to_stop_ = true;
+    grace_ = grace;
+    patience_.expires_after(grace);
+    listen_to(wakeup::late);
+}
+
+void worker_link::take_next_step()
+{
+    if (!process_)
+        return;
+    process_->send_signal(terminated_ ? SIGKILL : SIGTERM);
+    if (!std::exchange(terminated_, true)) {
+        patience_.expires_after(grace_);
+        listen_to(wakeup::late);
+    }
+}
+
+bool worker_link::send_gift(gift& what)
+{
+    std::vector<int> numbers;
+    if (what.file)
+        numbers.push_back(what.file.get());
+    for (auto& attachment : what.attachments)
+        numbers.push_back(attachment.descriptor);
+    constexpr std::byte nothing[1]{};
+    for (std::span<const int> all{numbers}; what.sent < all.size();) {
+        auto now = all.subspan(what.sent, std::min(all.size() - what.sent, os::max_descriptors));
+        switch (os::send_packet(socket_.get(), nothing, now)) {
+        case os::sent::yes: what.sent += now.size(); break;
+        case os::sent::nobody_listens: return true; // its end will be noticed
+        case os::sent::would_block: return false;
+        }
+    }
+    return true;
+}
+
+void worker_link::flush()
+{
+    while (out_sent_ < out_.size()) {
+        std::size_t until = out_.size();
+        if (!gifts_.empty()) {
+            if (gifts_.front().position == position_ + out_sent_) {
+                // A socket full of descriptors means that the worker is busy; it reads them with the frames before, whose
+                // results ring the doorbell, and every ring flushes.
+                if (!send_gift(gifts_.front()))
+                    return;
+                gifts_.pop_front();
+                continue;
+            }
+            until = static_cast<std::size_t>(gifts_.front().position - position_);
+        }
+        ssize_t size = os::write(tasks_.native_handle(), out_.data() + out_sent_, until - out_sent_);
+        if (size < 0) {
+            if (errno == EAGAIN && !std::exchange(waits_for_room_, true))
+                listen_to(wakeup::writable);
+            return; // a worker that reads no more has ended or will be seen to end
+        }
+        out_sent_ += static_cast<std::size_t>(size);
+    }
+    position_ += out_.size();
+    out_.clear();
+    out_sent_ = 0;
+}
+
+bool worker_link::read_results(const receiver& arrived)
+{
+    bool any = false;
+    for (;;) {
+        auto space = reader_.space(64 * 1024);
+        std::size_t count = page_.read(space);
+        if (count == 0)
+            return any;
+        any = true;
+        reader_.put(count);
+        while (auto item = reader_.next()) {
+            std::vector<os::descriptor> received;
+            while (received.size() < item->header.descriptors) {
+                std::byte nothing[1];
+                auto packet = os::receive_packet(socket_.get(), nothing, os::wait::no);
+                if (packet.what != os::received::packet || packet.descriptors.empty())
+                    throw protocol_error{"descriptors of a result are missing"};
+                for (auto& d : packet.descriptors)
+                    received.push_back(std::move(d));
+            }
+            std::vector<attachment> attachments;
+            auto body = item->body;
+            bulk_reference reference;
+            std::size_t used = 0;
+            bool bulk = (item->header.flags & frame::bulk) != 0;
+            if (bulk) {
+                std::memcpy(&reference, item->body.data(), sizeof reference);
+                std::optional<os::descriptor> file;
+                if (reference.is_new != 0 && !received.empty())
+                    file = std::move(received[used++]);
+                body = bulk_in_.open(reference, std::move(file));
+            }
+            for (; used < received.size(); ++used) {
+                auto owner = share(std::move(received[used]));
+                attachments.push_back({owner->get(), owner});
+            }
+            if (item->header.kind == frame_kind::forget)
+                bulk_in_.forget(item->header.number);
+            else
+                arrived(item->header, body, attachments);
+            if (bulk) {
+                frame release;
+                release.kind = frame_kind::release;
+                release.number = reference.file;
+                queue_frame(release, {});
+            }
+        }
+    }
+}
+
+std::optional<exit_status> worker_link::poll_end() { return process_ ? process_->poll() : std::nullopt; }
+
+void worker_link::kill()
+{
+    starting_.reset();
+    if (process_)
+        process_->send_signal(SIGKILL);
+}
+
+void worker_link::close()
+{
+    if (std::exchange(closed_, true))
+        return;
+    std::error_code ignored;
+    // These two belong to others; released, not closed.
+    if (control_.is_open())
+        static_cast<void>(control_.release());
+    if (process_end_.is_open())
+        static_cast<void>(process_end_.release());
+    tasks_.close(ignored);
+    doorbell_.close(ignored);
+    patience_.cancel();
+    starting_.reset();
+}
+
+} // namespace coproc::detail

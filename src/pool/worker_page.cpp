@@ -1,0 +1,143 @@
+#include "pool/worker_page.hpp"
+
+#include "os/calls.hpp"
+#include "os/futex.hpp"
+
+#include <coproc/detail/entry.hpp>
+#include <coproc/error.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+namespace coproc::detail {
+
+// Counters of the ring run on for ever; positions are what remains of them modulo ring_size.
+struct worker_page::layout {
+    alignas(64) std::atomic<std::uint64_t> written; // by the worker
+    alignas(invocation) std::array<std::byte, sizeof(invocation)> call;
+    alignas(64) std::atomic<std::uint64_t> read; // by the pool
+    std::atomic<std::uint32_t> room_wanted;      // 1 while the worker sleeps until there is room
+    alignas(64) std::array<std::atomic<std::uint64_t>, task_slots> tasks; // number * 4 + state
+    std::array<std::byte, ring_size> ring;
+};
+
+namespace {
+
+std::uint64_t word(std::uint64_t number, task_state state) { return number * 4 + static_cast<std::uint64_t>(state); }
+
+} // namespace
+
+worker_page::worker_page() : file_{os::make_memory_file("coproc worker", sizeof(layout))}, memory_{os::map(file_, sizeof(layout), os::access::read_write)}
+{
+    new (memory_.data()) layout{}; // all zero already; begins the objects' lives
+}
+
+worker_page::worker_page(const os::descriptor& file)
+{
+    if (os::size_of(file) < sizeof(layout))
+        throw protocol_error{"the memory that a worker was given is too small"};
+    memory_ = os::map(file, sizeof(layout), os::access::read_write);
+}
+
+// The frame that tells of a task travels through a pipe, which orders all that was written before it; so does the ring's
+// counter for results. The words themselves only need to be atomic.
+void worker_page::queue(std::uint64_t number) noexcept
+{
+    shared().tasks[number % task_slots].store(word(number, task_state::queued), std::memory_order_relaxed);
+}
+
+bool worker_page::claim(std::uint64_t number) noexcept
+{
+    auto expected = word(number, task_state::queued);
+    return shared().tasks[number % task_slots].compare_exchange_strong(expected, word(number, task_state::taken), std::memory_order_relaxed);
+}
+
+bool worker_page::withdraw(std::uint64_t number) noexcept
+{
+    auto expected = word(number, task_state::queued);
+    return shared().tasks[number % task_slots].compare_exchange_strong(expected, word(number, task_state::withdrawn), std::memory_order_relaxed);
+}
+
+task_state worker_page::state(std::uint64_t number) const noexcept
+{
+    auto value = shared().tasks[number % task_slots].load(std::memory_order_relaxed);
+    return value / 4 == number ? static_cast<task_state>(value % 4) : task_state::withdrawn;
+}
+
+void* worker_page::call_place() noexcept { return shared().call.data(); }
+
+std::size_t worker_page::calls_done() const noexcept
+{
+    return std::launder(reinterpret_cast<const invocation*>(shared().call.data()))->done;
+}
+
+void worker_page::copy_in(std::uint64_t at, std::span<const std::byte> bytes) noexcept
+{
+    if (bytes.empty())
+        return;
+    std::size_t begin = at % ring_size, first = std::min(bytes.size(), ring_size - begin);
+    std::memcpy(shared().ring.data() + begin, bytes.data(), first);
+    std::memcpy(shared().ring.data(), bytes.data() + first, bytes.size() - first);
+}
+
+void worker_page::write(std::span<const std::byte> header, std::span<const std::byte> body, const os::descriptor& doorbell)
+{
+    auto& page = shared();
+    auto at = page.written.load(std::memory_order_relaxed); // only written here
+    std::size_t size = header.size() + body.size();
+    // Acquire: what the pool has read may be overwritten only after it has read it.
+    while (ring_size - (at - page.read.load(std::memory_order_acquire)) < size) {
+        // Sequentially consistent on both sides: either the pool sees the wish, or this sees the room it made.
+        page.room_wanted.store(1);
+        if (ring_size - (at - page.read.load()) < size) {
+            ring(doorbell);
+            os::futex_wait(page.room_wanted, 1);
+        }
+        page.room_wanted.store(0);
+    }
+    copy_in(at, header);
+    copy_in(at + header.size(), body);
+    // Release: whoever sees the counter sees the bytes.
+    page.written.store(at + size, std::memory_order_release);
+}
+
+std::size_t worker_page::available() const
+{
+    auto written = shared().written.load(std::memory_order_acquire);
+    auto read = shared().read.load(std::memory_order_relaxed);
+    if (written - read > ring_size)
+        throw protocol_error{"a worker's ring of results is corrupted"};
+    return written - read;
+}
+
+std::size_t worker_page::read(std::span<std::byte> to)
+{
+    auto& page = shared();
+    std::size_t count = std::min(available(), to.size());
+    if (count == 0)
+        return 0;
+    auto at = page.read.load(std::memory_order_relaxed); // the worker could change it, but only to harm itself
+    std::size_t begin = at % ring_size, first = std::min(count, ring_size - begin);
+    std::memcpy(to.data(), page.ring.data() + begin, first);
+    std::memcpy(to.data() + first, page.ring.data(), count - first);
+    page.read.store(at + count); // see write
+    if (page.room_wanted.load() != 0) {
+        page.room_wanted.store(0);
+        os::futex_wake(page.room_wanted);
+    }
+    return count;
+}
+
+bool worker_page::half_full() const noexcept
+{
+    return shared().written.load(std::memory_order_relaxed) - shared().read.load(std::memory_order_relaxed) > ring_size / 2;
+}
+
+void ring(const os::descriptor& doorbell)
+{
+    std::uint64_t one = 1;
+    static_cast<void>(os::write(doorbell.get(), &one, sizeof one));
+}
+
+} // namespace coproc::detail

@@ -1,0 +1,72 @@
+// The memory that a pool and one worker share: who has begun which task, and the ring of results.
+//
+// The pool writes the state of each task it sends ("queued"); the worker claims a task by compare-and-swap before it
+// touches it ("taken"); the pool takes one back the same way ("withdrawn"). So each task is begun at most once, whoever is
+// faster, and after the worker's death the pool knows which one it was in.
+//
+// Results go into the ring whole before the worker goes on. What a worker finished is there when it is dead, without a
+// system call for each result; the doorbell is only rung when the pool has a reason to look (see worker_main.cpp).
+//
+// The pool trusts nothing in here: every number is read once, checked, and the copy is used.
+#pragma once
+
+#include "os/memory_file.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace coproc::detail {
+
+enum class task_state : std::uint8_t { queued = 1, taken, withdrawn };
+
+inline constexpr std::size_t task_slots = 1024;      ///< tasks in flight; their numbers are consecutive
+inline constexpr std::size_t ring_size = 256 * 1024; ///< four of the largest frames
+
+class worker_page {
+public:
+    /// Makes the memory, in the pool.
+    worker_page();
+    /// Shows it, in the worker. Throws protocol_error if the file is no such page.
+    explicit worker_page(const os::descriptor& file);
+
+    /// To be given to the worker.
+    [[nodiscard]] const os::descriptor& file() const noexcept { return file_; }
+    void close_file() noexcept { file_.reset(); }
+
+    // Tasks. Each is one atomic instruction.
+    void queue(std::uint64_t number) noexcept;
+    /// False: it was withdrawn.
+    bool claim(std::uint64_t number) noexcept;
+    /// False: the worker has begun it.
+    bool withdraw(std::uint64_t number) noexcept;
+    [[nodiscard]] task_state state(std::uint64_t number) const noexcept;
+
+    /// Where the worker keeps the call it is executing (an invocation), so that its progress is known after its death.
+    [[nodiscard]] void* call_place() noexcept;
+    /// How many calls of its last task a dead worker had done: the index of the one that it died in.
+    [[nodiscard]] std::size_t calls_done() const noexcept;
+
+    // The ring. One writer, one reader.
+    /// Appends header and body at once; rings the doorbell and waits while there is no room.
+    void write(std::span<const std::byte> header, std::span<const std::byte> body, const os::descriptor& doorbell);
+    /// Copies what has arrived to `to` and makes room for more; 0: nothing. Throws protocol_error.
+    std::size_t read(std::span<std::byte> to);
+    [[nodiscard]] std::size_t available() const;
+    [[nodiscard]] bool half_full() const noexcept;
+
+private:
+    struct layout;
+    [[nodiscard]] layout& shared() const noexcept { return *reinterpret_cast<layout*>(memory_.data()); }
+    void copy_in(std::uint64_t at, std::span<const std::byte> bytes) noexcept;
+
+    os::descriptor file_;
+    os::mapping memory_;
+};
+
+/// Tells the pool that there is something in the ring.
+void ring(const os::descriptor& doorbell);
+
+} // namespace coproc::detail

@@ -1,0 +1,34 @@
+// What a worker is given when it is started: its ends of the channels, and what to run before and after.
+#pragma once
+
+#include "os/descriptor.hpp"
+
+#include <coproc/remote_call.hpp>
+#include <coproc/serialize.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+namespace coproc::detail {
+
+/// An argument of worker_main. In the pool it is made from the worker's ends; in the worker it owns them.
+struct worker_setup {
+    std::shared_ptr<os::descriptor> tasks;       ///< the pipe, to read
+    std::shared_ptr<os::descriptor> descriptors; ///< the socket beside it, both ways
+    std::shared_ptr<os::descriptor> doorbell;
+    std::shared_ptr<os::descriptor> page;
+    /// Encoded calls; empty for none.
+    std::vector<std::byte> initializer, finalizer;
+
+    void save(output_archive& archive) const;
+    void load(input_archive& archive);
+};
+
+/// Encoded, with its attachments left out: initializer and finalizer can't carry handles that own descriptors yet.
+[[nodiscard]] std::vector<std::byte> encoded_bytes(const remote_call& call);
+
+/// The body of a worker process; see worker_main.cpp.
+int worker_main(worker_setup setup);
+
+} // namespace coproc::detail
