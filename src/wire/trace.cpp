@@ -8,6 +8,7 @@
 #include <cstring>
 #include <cxxabi.h>
 #include <dlfcn.h>
+#include <typeinfo>
 #include <unwind.h>
 
 // clang's sanitizers link their own interceptor of __cxa_throw into the program.
@@ -25,7 +26,8 @@ namespace {
 constexpr std::size_t max_frames = 48;
 
 struct noted_throw {
-    const void* exception = nullptr;
+    const void* exception = nullptr;        // its address; another one may come to live there
+    const std::type_info* type = nullptr;
     std::size_t count = 0;
     std::array<std::uintptr_t, max_frames> frames;
 };
@@ -58,23 +60,34 @@ _Unwind_Reason_Code note_frame(_Unwind_Context* context, void* data)
     return _URC_NO_REASON;
 }
 
-[[maybe_unused]] void note_throw(const void* exception, const void* from) noexcept
+[[maybe_unused]] void note_throw(const void* exception, const std::type_info* type, const void* from) noexcept
 {
     if (notes.scopes == 0)
         return;
     auto& note = notes.throws[notes.next++ % notes.throws.size()];
     note.exception = exception;
+    note.type = type;
     note.count = 0;
     walk w{note, reinterpret_cast<std::uintptr_t>(from)};
     _Unwind_Backtrace(&note_frame, &w);
 }
 
-const noted_throw* find_note(const void* exception)
+const noted_throw* find_note(const std::exception_ptr& pointer)
 {
+    const void* exception = nullptr;   // an exception_ptr is the address of its object, in libstdc++ and libc++
+    static_assert(sizeof pointer == sizeof exception);
+    std::memcpy(&exception, &pointer, sizeof exception);
+    if (!exception)
+        return nullptr;
     for (std::size_t age = 1; age <= notes.throws.size(); ++age) {
         const auto& note = notes.throws[(notes.next - age) % notes.throws.size()];
-        if (note.exception == exception && note.count != 0)
-            return &note;
+        if (note.exception != exception || note.count == 0)
+            continue;
+#if defined(__GLIBCXX__)
+        if (note.type != pointer.__cxa_exception_type())
+            return nullptr;
+#endif
+        return &note;
     }
     return nullptr;
 }
@@ -91,15 +104,17 @@ bool is_machinery(std::string_view name)
 }  // namespace
 
 trace_scope::trace_scope() noexcept { ++notes.scopes; }
-trace_scope::~trace_scope() { --notes.scopes; }
+trace_scope::~trace_scope()
+{
+    if (--notes.scopes == 0)
+        for (auto& note : notes.throws)
+            note.count = 0;
+}
 
 std::string trace_of(const std::exception_ptr& exception)
 {
-    const void* object = nullptr;   // an exception_ptr is the address of its object, in libstdc++ and libc++
-    static_assert(sizeof exception == sizeof object);
-    std::memcpy(&object, &exception, sizeof object);
     std::string trace, glue;   // frames of the standard library are kept only when the task's own follow
-    const auto* note = object ? find_note(object) : nullptr;
+    const auto* note = find_note(exception);
     for (std::size_t i = 0; note && i < note->count; ++i) {
         const auto home = find_module(reinterpret_cast<const void*>(note->frames[i]));
         if (!home)
@@ -152,7 +167,7 @@ extern "C" {
 void coproc_throw(void* thrown, std::type_info* type, void (*destroy)(void*))
 {
     static const throw_function next = find_runtime_throw();
-    coproc::detail::note_throw(thrown, __builtin_return_address(0));
+    coproc::detail::note_throw(thrown, type, __builtin_return_address(0));
     next(thrown, type, destroy);
     __builtin_unreachable();
 }

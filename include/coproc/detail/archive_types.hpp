@@ -237,6 +237,31 @@ void CEREAL_LOAD_FUNCTION_NAME(input_archive& archive, std::list<T, A>& list)
     append_elements(archive, list);
 }
 
+// cereal would reverse elements of equal keys.
+
+template <class K, class V, class C, class A>
+void CEREAL_LOAD_FUNCTION_NAME(input_archive& archive, std::multimap<K, V, C, A>& map)
+{
+    map.clear();
+    for (auto left = load_count(archive); left != 0; --left) {
+        K key{};
+        V value{};
+        archive(key, value);
+        map.emplace_hint(map.end(), std::move(key), std::move(value));
+    }
+}
+
+template <class K, class C, class A>
+void CEREAL_LOAD_FUNCTION_NAME(input_archive& archive, std::multiset<K, C, A>& set)
+{
+    set.clear();
+    for (auto left = load_count(archive); left != 0; --left) {
+        K key{};
+        archive(key);
+        set.emplace_hint(set.end(), std::move(key));
+    }
+}
+
 /// One for each type; its address tells types of shared objects apart.
 template <class T>
 inline constexpr char shared_type_tag = 0;
