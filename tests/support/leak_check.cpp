@@ -98,10 +98,15 @@ struct leak_listener : Catch::TestEventListenerBase {
 #endif
     }
 
-    void testCaseStarting(const Catch::TestCaseInfo&) override { at_start = take_stock(); }
+    void testCaseStarting(const Catch::TestCaseInfo&) override
+    {
+        make_what_stands();
+        at_start = take_stock();
+    }
 
     void testCaseEnded(const Catch::TestCaseStats& test) override
     {
+        end_what_comes_again();
         if (settle())
             return;
         ++leaks;

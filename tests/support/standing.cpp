@@ -1,7 +1,22 @@
 #include "support/standing.hpp"
 
+#include "process/fork_server.hpp"
+#include "process/loop.hpp"
+#include "process/runtime.hpp"
+
+#include <asio/steady_timer.hpp>
+
 namespace support {
 
 std::vector<standing> all_standing() { return {}; }
+
+void make_what_stands()
+{
+    // The loop of the main thread, with its epoll descriptor, which Asio makes for the first timer or descriptor.
+    asio::steady_timer timer{coproc::detail::this_thread_loop()};
+    (void)coproc::detail::this_runtime().lifeline_for_children();
+}
+
+void end_what_comes_again() { coproc::detail::this_fork_server().stop(); }
 
 } // namespace support

@@ -21,4 +21,10 @@ struct standing {
 /// The list itself; asked once, when the first test case ends.
 [[nodiscard]] std::vector<standing> all_standing();
 
+/// Called before a test case, ahead of the look at what is there: makes what would otherwise come with its first use.
+void make_what_stands();
+
+/// Called after a test case: ends what the library starts again when it needs it, so that nothing of it need be excused.
+void end_what_comes_again();
+
 } // namespace support
