@@ -25,7 +25,7 @@ bool cancel_job(pool_state& pool, job& work);
 /// A handle of a submitted task, as std::future is of a thread's. Movable; dropping it lets the task run on.
 /// Thread-safe but for get, which is called once.
 template <class T>
-class [[nodiscard]] async_result {
+class async_result {
 public:
     async_result() noexcept = default;
 
@@ -70,7 +70,8 @@ private:
     }
     static task<T> wait(std::shared_ptr<detail::pool_state> pool, std::shared_ptr<detail::single_job<T>> job)
     {
-        co_await detail::finish_job(std::move(pool), job);
+        auto end = detail::finish_job(std::move(pool), job); // named: see "known traps" in the design page
+        co_await std::move(end);
         co_return job->take();
     }
 

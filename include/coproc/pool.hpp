@@ -140,7 +140,8 @@ private:
     template <class R, class Job>
     static auto finish(std::shared_ptr<detail::pool_state> state, std::shared_ptr<Job> job) -> task<decltype(job->take())>
     {
-        co_await detail::finish_job(std::move(state), job);
+        auto end = detail::finish_job(std::move(state), job); // named: see "known traps" in the design page
+        co_await std::move(end);
         co_return job->take();
     }
     template <class R, bool Spread, class F, class View>

@@ -32,7 +32,7 @@ struct stop_policy {
 ///
 /// Empty when default constructed or moved from. The destructor kills (SIGKILL) and reaps a process that was neither joined
 /// nor detached. Thread-safe: each member may be called while another one runs, and many may wait.
-class [[nodiscard]] process {
+class process {
 public:
     process() noexcept = default;
     process(process&&) noexcept = default;

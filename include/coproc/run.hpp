@@ -36,10 +36,11 @@ template <class F>
 task<int> as_main(F& f, std::vector<std::string> arguments)
 {
     if constexpr (std::is_invocable_v<F&, std::vector<std::string>>) {
-        if constexpr (std::is_same_v<std::invoke_result_t<F&, std::vector<std::string>>, task<int>>)
-            co_return co_await f(std::move(arguments));
+        auto work = f(std::move(arguments)); // named: see "known traps" in the design page
+        if constexpr (std::is_same_v<decltype(work), task<int>>)
+            co_return co_await std::move(work);
         else
-            co_await f(std::move(arguments));
+            co_await std::move(work);
     } else if constexpr (std::is_same_v<std::invoke_result_t<F&>, task<int>>)
         co_return co_await f();
     else

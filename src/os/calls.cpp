@@ -6,6 +6,7 @@
 #include <ctime>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -117,6 +118,11 @@ int make_socket_pair(int type, int ends[2])
 int make_event(int flags)
 {
     return uninterrupted(call::make_event, [&](std::size_t) { return ::eventfd(0, flags | EFD_CLOEXEC); });
+}
+
+int make_watch_set()
+{
+    return uninterrupted(call::make_watch_set, [&](std::size_t) { return ::epoll_create1(EPOLL_CLOEXEC); });
 }
 
 int make_memory_file(const char* name)

@@ -22,6 +22,7 @@ enum class call {
     make_pipe,
     make_socket_pair,
     make_event,
+    make_watch_set,
     make_memory_file,
     resize,
     map,
@@ -55,6 +56,7 @@ ssize_t receive_message(int socket, msghdr& message, int flags);
 int make_pipe(int ends[2], int flags);
 int make_socket_pair(int type, int ends[2]);
 int make_event(int flags);
+int make_watch_set();
 int make_memory_file(const char* name);
 int resize(int descriptor, std::size_t size);
 void* map(std::size_t size, int protection, int descriptor);

@@ -28,7 +28,7 @@ std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_optio
         options.workers = cpu_count();
     if (!in_line)
         this_runtime().check_begun();
-    auto state = std::make_shared<pool_state>(executor, std::move(options), in_line);
+    auto state = std::make_shared<pool_state>(std::move(options), in_line);
     if (!executor)
         if (auto loop = running_loop())
             executor = *loop;
@@ -53,10 +53,10 @@ task<> wait_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
 {
     pool->bind(co_await asio::this_coro::executor);
     submit_job(pool, work);
-    if (pool->in_line() && !pool->done(*work))
-        co_await pool->run_inline_coroutine(work);
-    else if (!pool->done(*work))
-        co_await pool->wait(work);
+    if (pool->done(*work))
+        co_return;
+    auto end = pool->in_line() ? pool->run_inline_coroutine(work) : pool->wait(work);
+    co_await std::move(end);
 }
 
 task<> limit(std::chrono::nanoseconds time)
@@ -69,7 +69,8 @@ task<> close_pool(std::shared_ptr<pool_state> pool)
 {
     pool->bind(co_await asio::this_coro::executor);
     pool->close();
-    co_await pool->wait(nullptr);
+    auto end = pool->wait(nullptr);
+    co_await std::move(end);
     if (auto failure = pool->finalizer_failure())
         std::rethrow_exception(failure);
 }
@@ -79,7 +80,8 @@ task<> close_pool(std::shared_ptr<pool_state> pool)
 task<> finish_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
 {
     try {
-        co_await wait_job(pool, work);
+        auto end = wait_job(pool, work);
+        co_await std::move(end);
     } catch (const std::system_error& e) {
         if (e.code() == asio::error::operation_aborted)
             pool->cancel(*work, "the caller was cancelled");
@@ -96,7 +98,8 @@ task<bool> finish_job_within(std::shared_ptr<pool_state> pool, std::shared_ptr<j
         co_return true;
     if (time <= time.zero())
         co_return false;
-    auto first = co_await (wait_job(pool, work) || limit(time));
+    auto either = wait_job(pool, work) || limit(time);
+    auto first = co_await std::move(either);
     co_return first.index() == 0 || pool->done(*work);
 }
 

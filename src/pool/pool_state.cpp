@@ -10,6 +10,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 
 namespace coproc::detail {
@@ -29,8 +30,8 @@ scheduler_options scheduling(const pool_options& options)
 
 } // namespace
 
-pool_state::pool_state(asio::any_io_executor executor, pool_options options, bool in_line)
-    : executor_{std::move(executor)}, options_{std::move(options)}, in_line_{in_line}, scheduler_{scheduling(options_)}
+pool_state::pool_state(pool_options options, bool in_line)
+    : options_{std::move(options)}, in_line_{in_line}, scheduler_{scheduling(options_)}
 {
 }
 
@@ -52,13 +53,21 @@ void pool_state::turn(F f)
         waiter->wake(error);
 }
 
+pool_state::~pool_state()
+{
+    if (readiness_)
+        static_cast<void>(readiness_->release());
+}
+
 void pool_state::bind(const asio::any_io_executor& executor)
 {
     if (in_line_)
         return;
     turn([&] {
-        if (!executor_)
-            executor_ = executor;
+        if (executor_)
+            return;
+        executor_ = executor;
+        readiness_.emplace(executor_, watched_.number());
     });
 }
 
@@ -71,6 +80,7 @@ void pool_state::carry_out()
     for (auto& [id, worker] : workers_)
         if (std::exchange(worker.dirty, false))
             worker.link->flush();
+    listen();
     if (scheduler_.closed())
         for (auto& waiter : closers_.take())
             to_wake_.emplace_back(std::move(waiter), std::error_code{});
@@ -92,9 +102,11 @@ void pool_state::carry_out(const action& a)
     case act::start_worker: return start_worker();
     case act::stop_worker: {
         auto& worker = workers_.at(a.worker);
-        worker.link->send_stop(options_.grace);
+        worker.link->send_stop();
         worker.dirty = true;
-        return;
+        worker.patience = std::make_unique<asio::steady_timer>(executor_);
+        worker.next_signal = SIGTERM;
+        return lose_patience(a.worker);
     }
     case act::give_up: return fail_all();
     }
@@ -149,14 +161,8 @@ void pool_state::start_worker()
 {
     worker_id id = ++last_worker_;
     try {
-        auto link = std::make_shared<worker_link>(executor_, id, options_.name + "-" + std::to_string(id), options_,
-                                                  [weak = weak_from_this()](worker_link& from, wakeup what) {
-                                                      if (auto self = weak.lock())
-                                                          self->woken(from, what);
-                                                  });
-        workers_[id].link = link;
+        workers_[id].link = std::make_unique<worker_link>(watched_, id, options_.name + "-" + std::to_string(id), options_);
         scheduler_.worker_started(id);
-        link->listen();
     } catch (const std::system_error& e) {
         reason_ = [code = e.code(), what = std::string{e.what()}] { return std::make_exception_ptr(std::system_error{code, "a pool can't start its workers"}); };
         workers_.erase(id);
@@ -168,31 +174,67 @@ void pool_state::start_worker()
     }
 }
 
-void pool_state::woken(worker_link& link, wakeup what)
+// Waits for the set while tasks are out, workers come up or are told to stop.
+void pool_state::listen()
 {
-    turn([&] {
-        if (!workers_.contains(link.id()))
+    bool wanted = scheduler_.jobs() > 0 || (closing_ && !workers_.empty())
+                  || std::ranges::any_of(workers_, [](auto& w) { return w.second.link->starting() || w.second.patience; });
+    if (wanted == listening_)
+        return;
+    listening_ = wanted;
+    if (!wanted)
+        return readiness_->cancel();
+    readiness_->async_wait(asio::posix::descriptor_base::wait_read, [weak = weak_from_this()](std::error_code error) {
+        if (auto self = weak.lock(); self && !error)
+            self->turn([&] { self->collect(); });
+    });
+}
+
+void pool_state::collect()
+{
+    listening_ = false;
+    tokens_.clear();
+    watched_.collect(tokens_);
+    for (auto token : tokens_)
+        reported(worker_of(token), wakeup_of(token));
+}
+
+void pool_state::reported(worker_id id, wakeup what)
+{
+    auto found = workers_.find(id);
+    if (found == workers_.end())
+        return;
+    auto& link = *found->second.link;
+    try {
+        if (what == wakeup::startup)
+            link.advance_startup();
+    } catch (const std::exception& e) {
+        reason_ = [text = std::string{e.what()}] { return std::make_exception_ptr(error{"a pool can't start its workers: " + text}); };
+        link.kill();
+        return remove(id, false, false);
+    }
+    look(link);
+    if (auto status = link.poll_end())
+        ended(link, *status);
+}
+
+// The steps after a worker was told to stop, each after the time of grace.
+void pool_state::lose_patience(worker_id id)
+{
+    auto& timer = *workers_.at(id).patience;
+    timer.expires_after(options_.grace);
+    timer.async_wait([weak = weak_from_this(), id](std::error_code error) {
+        auto self = weak.lock();
+        if (error || !self)
             return;
-        try {
-            switch (what) {
-            case wakeup::doorbell: link.listen_to(wakeup::doorbell); break;
-            case wakeup::writable: link.room_again(); break;
-            case wakeup::startup: link.advance_startup(); break;
-            case wakeup::late: link.take_next_step(); break;
-            case wakeup::ended: break;
-            }
-        } catch (const std::exception& e) {
-            reason_ = [what = std::string{e.what()}] { return std::make_exception_ptr(error{"a pool can't start its workers: " + what}); };
-            link.kill();
-            return remove(link.id(), false, false);
-        }
-        look(link);
-        if (!workers_.contains(link.id()))
-            return;
-        if (auto status = link.poll_end())
-            ended(link, *status);
-        else if (what == wakeup::ended)
-            link.listen_to(wakeup::ended);
+        self->turn([&] {
+            auto found = self->workers_.find(id);
+            if (found == self->workers_.end())
+                return;
+            found->second.link->send_signal(found->second.next_signal);
+            if (std::exchange(found->second.next_signal, SIGKILL) == SIGTERM)
+                self->lose_patience(id);
+        });
     });
 }
 
@@ -331,7 +373,6 @@ void pool_state::ended(worker_link& link, const exit_status& status)
 void pool_state::remove(worker_id id, bool orderly, bool cost_a_task)
 {
     auto found = workers_.find(id);
-    found->second.link->close();
     to_destroy_.push_back(std::move(found->second.link));
     workers_.erase(found);
     scheduler_.worker_ended(id, orderly, cost_a_task);
@@ -470,16 +511,16 @@ void pool_state::cancel_wait(const std::shared_ptr<job>& work, waiter* w)
 task<> pool_state::wait(std::shared_ptr<job> work)
 {
     auto self = shared_from_this();
-    co_await asio::async_initiate<const asio::use_awaitable_t<>, void(std::error_code)>(
-        [self, work](auto handler) {
-            auto slot = asio::get_associated_cancellation_slot(handler);
-            waiter* added = nullptr;
-            if (!self->wait_for(work, std::make_unique<waiter_of<decltype(handler)>>(std::move(handler)), added))
-                return self->turn([] {}); // it has ended already: wakes it
-            if (slot.is_connected())
-                slot.assign([self, work, added](asio::cancellation_type) { self->cancel_wait(work, added); });
-        },
-        asio::use_awaitable);
+    auto initiate = [self, work](auto handler) {
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        waiter* added = nullptr;
+        if (!self->wait_for(work, std::make_unique<waiter_of<decltype(handler)>>(std::move(handler)), added))
+            return self->turn([] {}); // it has ended already: wakes it
+        if (slot.is_connected())
+            slot.assign([self, work, added](asio::cancellation_type) { self->cancel_wait(work, added); });
+    };
+    auto end = asio::async_initiate<const asio::use_awaitable_t<>, void(std::error_code)>(std::move(initiate), asio::use_awaitable);
+    co_await std::move(end);
 }
 
 } // namespace coproc::detail

@@ -14,6 +14,7 @@
 #include <coproc/pool_options.hpp>
 
 #include <asio/any_io_executor.hpp>
+#include <asio/posix/stream_descriptor.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <exception>
@@ -37,7 +38,10 @@ struct job_waiters {
 
 class pool_state : public std::enable_shared_from_this<pool_state> {
 public:
-    pool_state(asio::any_io_executor executor, pool_options options, bool in_line);
+    pool_state(pool_options options, bool in_line);
+    ~pool_state();
+    pool_state(const pool_state&) = delete;
+    pool_state& operator=(const pool_state&) = delete;
 
     [[nodiscard]] int size() const noexcept { return in_line_ ? 0 : options_.workers; }
     [[nodiscard]] bool in_line() const noexcept { return in_line_; }
@@ -69,9 +73,11 @@ private:
         std::uint64_t number = 0; ///< at the worker that has it
     };
     struct seat { // a worker's place
-        std::shared_ptr<worker_link> link;
+        std::unique_ptr<worker_link> link;
         std::vector<chunk_id> by_number = std::vector<chunk_id>(task_slots);
         bool dirty = false;
+        std::unique_ptr<asio::steady_timer> patience; ///< with a worker that was told to stop
+        int next_signal = 0;
     };
 
     template <class F>
@@ -81,7 +87,10 @@ private:
     void take(const action& a);
     void send(chunk_id id, parcel& p, worker_id to);
     void start_worker();
-    void woken(worker_link& link, wakeup what);
+    void lose_patience(worker_id id);
+    void listen();
+    void collect();
+    void reported(worker_id id, wakeup what);
     void look(worker_link& link);
     void arrived(worker_link& link, const frame& header, std::span<const std::byte> body, std::vector<attachment>& attachments);
     void ended(worker_link& link, const exit_status& status);
@@ -95,6 +104,10 @@ private:
 
     std::mutex mutex_;
     asio::any_io_executor executor_;
+    os::watch_set watched_;
+    std::optional<asio::posix::stream_descriptor> readiness_; ///< of the watch set
+    bool listening_ = false;
+    std::vector<std::uint64_t> tokens_;
     pool_options options_;
     bool in_line_;
     bool closing_ = false;
@@ -107,7 +120,7 @@ private:
     std::exception_ptr finalizer_failure_;
     waiter_list closers_;
     std::vector<std::pair<std::unique_ptr<waiter>, std::error_code>> to_wake_;
-    std::vector<std::shared_ptr<worker_link>> to_destroy_;
+    std::vector<std::unique_ptr<worker_link>> to_destroy_;
     std::vector<std::shared_ptr<job>> jobs_to_destroy_;
     std::optional<asio::steady_timer> glance_;
     bool glance_is_set_ = false;

@@ -9,26 +9,20 @@
 #include <coproc/detail/entry.hpp>
 #include <coproc/error.hpp>
 
-#include <asio/buffer.hpp>
-
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <system_error>
+#include <optional>
 
 namespace coproc::detail {
 namespace {
-
-using waits = asio::posix::descriptor_base;
 
 std::shared_ptr<os::descriptor> share(os::descriptor d) { return std::make_shared<os::descriptor>(std::move(d)); }
 
 } // namespace
 
-worker_link::worker_link(asio::any_io_executor executor, std::uint64_t id, std::string name, const pool_options& options, listener woken)
-    : executor_{executor}, id_{id}, woken_{std::move(woken)}, tasks_{executor}, doorbell_{executor}, control_{executor},
-      process_end_{executor}, patience_{executor}, name_{std::move(name)},
-      method_{options.method.value_or(get_start_method())}
+worker_link::worker_link(const os::watch_set& set, std::uint64_t id, std::string name, const pool_options& options)
+    : set_{set}, id_{id}, name_{std::move(name)}, method_{options.method.value_or(get_start_method())}
 {
     auto pipe = os::make_pipe();
     auto sockets = os::make_packet_pair();
@@ -55,58 +49,48 @@ worker_link::worker_link(asio::any_io_executor executor, std::uint64_t id, std::
     starting_.emplace(prepare(process, std::move(call), streams));
     page_.close_file();
 
-    tasks_.assign(pipe.second.release());
-    doorbell_.assign(bell.release());
+    tasks_ = std::move(pipe.second);
+    doorbell_ = std::move(bell);
     socket_ = std::move(sockets.first);
+    set_.add_readable(doorbell_.get(), token_of(id_, wakeup::doorbell));
+    set_.add_writable(tasks_.get(), token_of(id_, wakeup::writable));
+    watch_startup();
 }
 
+// The worker has copies of some of these, which would keep them in the set.
 worker_link::~worker_link()
 {
-    close();
+    for (int number : {doorbell_.get(), tasks_.get(), watched_control_, process_ ? process_->pidfd() : -1})
+        set_.remove(number);
+    starting_.reset();
     if (process_)
         process_->kill_and_reap();
 }
 
-void worker_link::listen()
+// A startup that is tried again has a new socket.
+void worker_link::watch_startup()
 {
-    listen_to(wakeup::doorbell);
-    control_.assign(starting_->control());
-    listen_to(wakeup::startup);
-}
-
-// Each wait is renewed by the pool after it has looked, so that there is one of each kind at a time.
-void worker_link::listen_to(wakeup what)
-{
-    if (closed_)
+    int control = starting_ ? starting_->control() : -1;
+    if (control == watched_control_)
         return;
-    auto done = [self = shared_from_this(), what](std::error_code error, auto...) {
-        if (!error)
-            self->woken_(*self, what);
-    };
-    switch (what) {
-    case wakeup::doorbell: doorbell_.async_read_some(asio::buffer(&rings_, sizeof rings_), std::move(done)); break;
-    case wakeup::writable: tasks_.async_wait(waits::wait_write, std::move(done)); break;
-    case wakeup::startup: control_.async_wait(waits::wait_read, std::move(done)); break;
-    case wakeup::ended: process_end_.async_wait(waits::wait_read, std::move(done)); break;
-    case wakeup::late: patience_.async_wait(std::move(done)); break;
-    }
+    set_.remove(watched_control_);
+    watched_control_ = control;
+    if (control >= 0)
+        set_.add_readable(control, token_of(id_, wakeup::startup));
 }
 
 void worker_link::advance_startup()
 {
     if (!starting_)
         return;
-    static_cast<void>(control_.release()); // the startup owns it, and may replace it
-    if (!starting_->advance()) {
-        control_.assign(starting_->control());
-        listen_to(wakeup::startup);
-        return;
-    }
+    if (!starting_->advance())
+        return watch_startup();
     int lifeline = starting_->lifeline();
+    set_.remove(watched_control_);
+    watched_control_ = -1;
     process_ = list_child(name_, method_, starting_->take_child(), lifeline);
     starting_.reset();
-    process_end_.assign(process_->pidfd());
-    listen_to(wakeup::ended);
+    set_.add_readable(process_->pidfd(), token_of(id_, wakeup::ended));
 }
 
 std::uint64_t worker_link::send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep)
@@ -156,26 +140,12 @@ void worker_link::queue_frame(const frame& header, std::span<const std::byte> bo
     out_.insert(out_.end(), body.begin(), body.end());
 }
 
-void worker_link::send_stop(std::chrono::milliseconds grace)
+void worker_link::send_stop()
 {
     frame stop;
     stop.kind = frame_kind::stop;
     queue_frame(stop, {});
     told_to_stop_ = true;
-    grace_ = grace;
-    patience_.expires_after(grace);
-    listen_to(wakeup::late);
-}
-
-void worker_link::take_next_step()
-{
-    if (!process_)
-        return;
-    process_->send_signal(terminated_ ? SIGKILL : SIGTERM);
-    if (!std::exchange(terminated_, true)) {
-        patience_.expires_after(grace_);
-        listen_to(wakeup::late);
-    }
 }
 
 bool worker_link::send_gift(gift& what)
@@ -212,12 +182,9 @@ void worker_link::flush()
             }
             until = static_cast<std::size_t>(gifts_.front().position - position_);
         }
-        ssize_t size = os::write(tasks_.native_handle(), out_.data() + out_sent_, until - out_sent_);
-        if (size < 0) {
-            if (errno == EAGAIN && !std::exchange(waits_for_room_, true))
-                listen_to(wakeup::writable);
-            return; // a worker that reads no more has ended or will be seen to end
-        }
+        ssize_t size = os::write(tasks_.get(), out_.data() + out_sent_, until - out_sent_);
+        if (size < 0)
+            return; // there is no room now, or nobody who reads: one or the other will be reported
         out_sent_ += static_cast<std::size_t>(size);
     }
     position_ += out_.size();
@@ -277,27 +244,18 @@ bool worker_link::read_results(const receiver& arrived)
 
 std::optional<exit_status> worker_link::poll_end() { return process_ ? process_->poll() : std::nullopt; }
 
-void worker_link::kill()
+void worker_link::send_signal(int number)
 {
-    starting_.reset();
     if (process_)
-        process_->send_signal(SIGKILL);
+        process_->send_signal(number);
 }
 
-void worker_link::close()
+void worker_link::kill()
 {
-    if (std::exchange(closed_, true))
-        return;
-    std::error_code ignored;
-    // These two belong to others; released, not closed.
-    if (control_.is_open())
-        static_cast<void>(control_.release());
-    if (process_end_.is_open())
-        static_cast<void>(process_end_.release());
-    tasks_.close(ignored);
-    doorbell_.close(ignored);
-    patience_.cancel();
+    set_.remove(watched_control_);
+    watched_control_ = -1;
     starting_.reset();
+    send_signal(SIGKILL);
 }
 
 } // namespace coproc::detail

@@ -1,10 +1,11 @@
-// The pool's end of the channels to one worker: a thin loop around pipe, ring, doorbell, socket and pidfd.
+// The pool's end of the channels to one worker: pipe, ring, doorbell, socket and process.
 //
-// It decides nothing. What happens to the worker becomes a call of `woken`, without arguments that matter but which of the
-// things to look at; the pool then takes its lock and calls the functions below, so that none of them needs one.
+// It decides nothing and waits for nothing: its descriptors are in the pool's watch set, and the pool, under its lock,
+// calls the function that fits what the set reports.
 #pragma once
 
 #include "os/descriptor.hpp"
+#include "os/watch_set.hpp"
 #include "pool/worker_page.hpp"
 #include "process/process_state.hpp"
 #include "process/startup.hpp"
@@ -13,11 +14,6 @@
 
 #include <coproc/pool_options.hpp>
 
-#include <asio/any_io_executor.hpp>
-#include <asio/posix/stream_descriptor.hpp>
-#include <asio/steady_timer.hpp>
-
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -28,19 +24,20 @@
 
 namespace coproc::detail {
 
-enum class wakeup { doorbell, writable, startup, ended, late };
+/// What the watch set reports of a worker.
+enum class wakeup : std::uint8_t { doorbell, writable, startup, ended };
+[[nodiscard]] constexpr std::uint64_t token_of(std::uint64_t worker, wakeup what) { return worker * 4 + static_cast<std::uint64_t>(what); }
+[[nodiscard]] constexpr std::uint64_t worker_of(std::uint64_t token) { return token / 4; }
+[[nodiscard]] constexpr wakeup wakeup_of(std::uint64_t token) { return static_cast<wakeup>(token % 4); }
 
-class worker_link : public std::enable_shared_from_this<worker_link> {
+class worker_link {
 public:
-    using listener = std::function<void(worker_link&, wakeup)>;
-
-    /// Starts a worker. Throws std::system_error; nothing is left behind then.
-    worker_link(asio::any_io_executor executor, std::uint64_t id, std::string name, const pool_options& options, listener woken);
+    /// Starts a worker, whose descriptors are reported by `set`. Throws std::system_error; nothing is left behind then.
+    worker_link(const os::watch_set& set, std::uint64_t id, std::string name, const pool_options& options);
     /// Kills and reaps what has not ended.
     ~worker_link();
-
-    /// Begins to listen. Apart from the constructor since it needs shared ownership.
-    void listen();
+    worker_link(const worker_link&) = delete;
+    worker_link& operator=(const worker_link&) = delete;
 
     [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
     [[nodiscard]] int pid() const noexcept { return process_ ? process_->pid() : 0; }
@@ -52,11 +49,10 @@ public:
     bool withdraw(std::uint64_t number) noexcept { return page_.withdraw(number); }
     [[nodiscard]] bool begun(std::uint64_t number) const noexcept { return page_.state(number) == task_state::taken; }
     [[nodiscard]] std::size_t calls_done() const noexcept { return page_.calls_done(); }
-    /// Asks it to end; after `grace` it gets SIGTERM, after another `grace` SIGKILL.
-    void send_stop(std::chrono::milliseconds grace);
+    /// Asks it to end.
+    void send_stop();
     /// Writes what is queued, as far as the pipe takes it; wakeup::writable tells when it takes more.
     void flush();
-    void room_again() { waits_for_room_ = false; }
 
     // What has come. `arrived` gets each frame with its body and descriptors; throws protocol_error.
     using receiver = std::function<void(const frame&, std::span<const std::byte>, std::vector<attachment>&)>;
@@ -66,11 +62,11 @@ public:
     void advance_startup();
     /// How it ended; nothing while it runs.
     [[nodiscard]] std::optional<exit_status> poll_end();
-    void take_next_step();
-    void listen_to(wakeup what);
+    /// True while it isn't known yet whether it could be started.
+    [[nodiscard]] bool starting() const noexcept { return starting_.has_value(); }
+    void send_signal(int number);
+    /// SIGKILL; one that is on its way is waited for first.
     void kill();
-    /// Stops listening; nothing is called any more.
-    void close();
     [[nodiscard]] bool told_to_stop() const noexcept { return told_to_stop_; }
 
 private:
@@ -81,34 +77,29 @@ private:
         std::size_t sent = 0;
     };
 
+    void watch_startup();
     void queue_frame(const frame& header, std::span<const std::byte> body);
     bool send_gift(gift& what);
 
-    asio::any_io_executor executor_;
+    const os::watch_set& set_;
     std::uint64_t id_;
-    listener woken_;
-    worker_page page_;
-    os::descriptor socket_;
-    asio::posix::stream_descriptor tasks_, doorbell_, control_, process_end_;
-    asio::steady_timer patience_;
-    std::uint64_t rings_ = 0;
-
-    std::optional<startup> starting_;
-    std::shared_ptr<process_state> process_;
     std::string name_;
     start_method method_;
+    worker_page page_;
+    os::descriptor tasks_, doorbell_, socket_;
+    std::optional<startup> starting_;
+    int watched_control_ = -1;
+    std::shared_ptr<process_state> process_;
 
     std::vector<std::byte> out_;
     std::size_t out_sent_ = 0;
     std::uint64_t position_ = 0; ///< of out_'s beginning in all that was ever queued
     std::deque<gift> gifts_;
-    bool waits_for_room_ = false;
     std::uint64_t tasks_sent_ = 0;
     bulk_sender bulk_out_;
     bulk_receiver bulk_in_;
     frame_reader reader_;
-    bool told_to_stop_ = false, terminated_ = false, closed_ = false;
-    std::chrono::milliseconds grace_{0};
+    bool told_to_stop_ = false;
 };
 
 } // namespace coproc::detail

@@ -30,7 +30,9 @@ constexpr std::chrono::seconds startup_limit{60};
 // Waits on a copy, so that any number of coroutines on any executors can wait for the same thing.
 task<> ready(const os::descriptor& copied, waits::wait_type what)
 {
-    asio::posix::stream_descriptor watched{co_await asio::this_coro::executor, os::descriptor{copied.duplicate()}.release()};
+    os::descriptor copy = copied.duplicate();
+    asio::posix::stream_descriptor watched{co_await asio::this_coro::executor, copy.get()};
+    static_cast<void>(copy.release());
     co_await watched.async_wait(what, use_awaitable);
 }
 
@@ -53,7 +55,8 @@ task<> limit(std::chrono::nanoseconds time)
 task<bool> ready_within(int number, waits::wait_type what, std::chrono::nanoseconds time)
 {
     using namespace asio::experimental::awaitable_operators;
-    auto first = co_await (ready(number, what) || limit(time));
+    auto either = ready(number, what) || limit(time);
+    auto first = co_await std::move(either);
     co_return first.index() == 0;
 }
 
@@ -139,7 +142,8 @@ task<std::optional<exit_status>> join_state_for(std::shared_ptr<detail::process_
     using namespace asio::experimental::awaitable_operators;
     if (auto status = state->poll(); status || time <= time.zero())
         co_return status;
-    auto first = co_await (join_state(state) || detail::limit(time));
+    auto either = join_state(state) || detail::limit(time);
+    auto first = co_await std::move(either);
     if (first.index() == 0)
         co_return std::get<0>(first);
     co_return state->poll();
@@ -152,11 +156,13 @@ task<exit_status> stop_state(std::shared_ptr<detail::process_state> state, stop_
         if (time <= time.zero())
             continue;
         state->send_signal(number);
-        if (auto status = co_await join_state_for(state, time))
+        auto end = join_state_for(state, time);
+        if (auto status = co_await std::move(end))
             co_return *status;
     }
     state->send_signal(SIGKILL);
-    co_return co_await join_state(state);
+    auto end = join_state(state);
+    co_return co_await std::move(end);
 }
 
 task<std::optional<std::string>> read_stream(std::shared_ptr<detail::process_state> state, int which, std::size_t most)
