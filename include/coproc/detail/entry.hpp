@@ -251,7 +251,7 @@ void save_arguments(output_archive& out, type_list<P...>, Args&&... args)
 template <class F, class... Args>
 void encode_arguments(output_archive& out, const F&, Args&&... args)
 {
-    save_arguments(out, parameters_of<F, Args...>{}, std::forward<Args>(args)...);
+    save_arguments(out, parameters_of<std::decay_t<F>, Args...>{}, std::forward<Args>(args)...);
 }
 
 }  // namespace coproc::detail
