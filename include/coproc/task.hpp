@@ -1,5 +1,7 @@
 #pragma once
 
+#include <version>   // before Asio, which asks the standard library whether it has aligned_alloc without including it
+
 #include <asio/awaitable.hpp>
 
 namespace coproc {

@@ -111,11 +111,12 @@ void load_member_function(input_archive& archive, void* pointer, std::size_t cla
     std::memcpy(pointer, &member, sizeof member);
 }
 
-void load_member_offset(input_archive& archive, void* pointer, std::size_t class_size, std::size_t member_size)
+void load_member_offset(input_archive& archive, void* pointer, std::size_t class_size, std::size_t size,
+                        std::size_t alignment)
 {
-    std::ptrdiff_t offset = -1;
+    std::uint64_t offset = 0;
     archive(offset);
-    if (offset < 0 || member_size > class_size || static_cast<std::size_t>(offset) > class_size - member_size)
+    if (size > class_size || offset > class_size - size || offset % alignment != 0)
         throw_malformed("a data member pointer out of range");
     std::memcpy(pointer, &offset, sizeof offset);
 }

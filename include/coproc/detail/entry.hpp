@@ -44,6 +44,9 @@ struct invocation {
 ///
 /// Made by the templates below as static objects, which add themselves before `main`, or when their library is
 /// loaded, and leave with it. The registry does not own them. Thread-safe.
+///
+/// A process has one registry when coproc is a shared library, or when the program exports its static one to the
+/// libraries that it loads (CMake: ENABLE_EXPORTS); else a library loaded at run time has a registry that nobody asks.
 struct entry {
     void (*plain)(invocation&) = nullptr;          ///< exactly one of these two is set
     task<> (*coroutine)(invocation&) = nullptr;

@@ -29,8 +29,10 @@ const void* load_code(input_archive& archive);
 void save_member_function(output_archive& archive, const void* pointer, std::size_t class_size);
 void load_member_function(input_archive& archive, void* pointer, std::size_t class_size, bool polymorphic);
 
-/// For a pointer to a member of `member_size` bytes, given as its bytes (8).
-void load_member_offset(input_archive& archive, void* pointer, std::size_t class_size, std::size_t member_size);
+/// For a pointer to a data member of that size and alignment, given as its bytes (8). What lies in the class and is
+/// aligned is accepted: C++ cannot tell which members there are.
+void load_member_offset(input_archive& archive, void* pointer, std::size_t class_size, std::size_t size,
+                        std::size_t alignment);
 
 /// The name of the function at `address`, from the symbols of its module, demangled, without parameters; or
 /// "module+0x1234".
@@ -70,7 +72,8 @@ F load_function(input_archive& archive)
     } else if constexpr (std::is_member_object_pointer_v<F>) {
         using object = typename signature<F>::object;
         F f;
-        load_member_offset(archive, &f, sizeof(object), sizeof(std::declval<object&>().*f));
+        using member = std::remove_reference_t<decltype(std::declval<object&>().*f)>;
+        load_member_offset(archive, &f, sizeof(object), sizeof(member), alignof(member));
         return f;
     } else if constexpr (std::is_default_constructible_v<F>) {
         F f{};
