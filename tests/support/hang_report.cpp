@@ -7,8 +7,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 namespace support {
@@ -19,19 +17,13 @@ using namespace std::chrono_literals;
 constexpr auto gdb_limit_for_one = 15s; // it reads the debug information of a large test program
 constexpr auto gdb_limit_for_all = 40s;
 
-std::string text_of(const std::string& file)
-{
-    std::ifstream in{file, std::ios::binary};
-    return {std::istreambuf_iterator<char>{in}, {}};
-}
-
 void print_threads(pid_t process)
 {
     for (const auto& [thread, name] : threads_of(process)) {
         const std::string folder = "/proc/" + std::to_string(process) + "/task/" + std::to_string(thread) + '/';
-        std::fprintf(stderr, "    thread %d (%s) waits in %s, system call %s", thread, name.c_str(), text_of(folder + "wchan").c_str(),
-                     text_of(folder + "syscall").c_str());
-        std::fprintf(stderr, "%s", text_of(folder + "stack").c_str()); // root only, and not in every container
+        std::fprintf(stderr, "    thread %d (%s) waits in %s, system call %s", thread, name.c_str(), read_text(folder + "wchan").c_str(),
+                     read_text(folder + "syscall").c_str());
+        std::fprintf(stderr, "%s", read_text(folder + "stack").c_str()); // root only, and not in every container
     }
 }
 

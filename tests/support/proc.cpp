@@ -1,12 +1,12 @@
 #include "support/proc.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 
 #include <csignal>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,12 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 fs::path folder_of(pid_t process) { return fs::path{"/proc"} / std::to_string(process); }
-
-std::string read_all(const fs::path& file)
-{
-    std::ifstream in{file, std::ios::binary};
-    return {std::istreambuf_iterator<char>{in}, {}};
-}
 
 template <class Visit>
 void for_each_number(const fs::path& folder, Visit visit)
@@ -44,7 +38,7 @@ struct stat_line {
 
 stat_line stat_of(pid_t process)
 {
-    const std::string text = read_all(folder_of(process) / "stat");
+    const std::string text = read_text(folder_of(process) / "stat");
     stat_line result;
     if (const auto end = text.rfind(')'); end != std::string::npos)
         std::istringstream{text.substr(end + 1)} >> result.state >> result.parent;
@@ -54,6 +48,20 @@ stat_line stat_of(pid_t process)
 std::string first_line(std::string text) { return text.substr(0, text.find('\n')); }
 
 } // namespace
+
+std::string read_text(const std::string& file)
+{
+    std::string result;
+    const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return result;
+    std::array<char, 4096> block;
+    // Not by a stream: a process that ends between open and read is an exception there.
+    for (ssize_t got; (got = ::read(descriptor, block.data(), block.size())) > 0;)
+        result.append(block.data(), static_cast<std::size_t>(got));
+    ::close(descriptor);
+    return result;
+}
 
 std::vector<pid_t> children_of(pid_t parent)
 {
@@ -100,14 +108,14 @@ std::map<pid_t, std::string> threads_of(pid_t process)
 {
     std::map<pid_t, std::string> result;
     for_each_number(folder_of(process) / "task",
-                    [&](pid_t thread, const fs::path& folder) { result.emplace(thread, first_line(read_all(folder / "comm"))); });
+                    [&](pid_t thread, const fs::path& folder) { result.emplace(thread, first_line(read_text(folder / "comm"))); });
     return result;
 }
 
 std::map<unsigned long, std::string> memory_files_mapped_by(pid_t process)
 {
     std::map<unsigned long, std::string> result;
-    std::istringstream maps{read_all(folder_of(process) / "maps")};
+    std::istringstream maps{read_text(folder_of(process) / "maps")};
     for (std::string line; std::getline(maps, line);) {
         const auto name = line.find("/memfd:");
         if (name == std::string::npos)
@@ -130,11 +138,11 @@ bool has_ended(pid_t process)
 
 pid_t parent_of(pid_t process) { return stat_of(process).parent; }
 
-std::string name_of(pid_t process) { return first_line(read_all(folder_of(process) / "comm")); }
+std::string name_of(pid_t process) { return first_line(read_text(folder_of(process) / "comm")); }
 
 std::string command_line_of(pid_t process)
 {
-    std::string result = read_all(folder_of(process) / "cmdline");
+    std::string result = read_text(folder_of(process) / "cmdline");
     std::ranges::replace(result, '\0', ' ');
     return result;
 }

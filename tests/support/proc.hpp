@@ -10,6 +10,9 @@
 
 namespace support {
 
+/// The whole of a file of /proc, or as much of it as could be read.
+[[nodiscard]] std::string read_text(const std::string& file);
+
 /// The direct children of `parent`, zombies included, in order of their numbers.
 [[nodiscard]] std::vector<pid_t> children_of(pid_t parent);
 
