@@ -11,12 +11,15 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 namespace coproc::os {
 namespace {
 
 std::atomic<injector> injector_{nullptr};
+
+constexpr int no_signal = 0x100; // RWF_NOSIGNAL, which Debian 12's headers don't know
 
 verdict ask(call which)
 {
@@ -84,15 +87,30 @@ ssize_t read(int descriptor, void* to, std::size_t size)
 
 ssize_t write(int descriptor, const void* from, std::size_t size)
 {
-    // Blocking and unblocking a signal costs two more calls for each write. The common case needs neither: a program
-    // under coproc::run ignores SIGPIPE. Elsewhere the disposition is looked up, which is one cheap call.
-    struct sigaction now{};
-    bool harmless = ::sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+    // Linux 6.18 has a flag for it. Before, a program that ignores SIGPIPE (coproc::init sees to it) needs one cheap call
+    // to find that out, as it may have changed its mind; any other one needs the guard's.
+    static std::atomic<bool> has_flag{true};
+    if (has_flag.load(std::memory_order_relaxed)) {
+        auto written = uninterrupted(call::write, [&](std::size_t most) {
+            iovec part{const_cast<void*>(from), size < most ? size : most};
+            return ::pwritev2(descriptor, &part, 1, -1, no_signal);
+        });
+        if (written >= 0 || (errno != EOPNOTSUPP && errno != EINVAL && errno != ENOSYS))
+            return written;
+        has_flag.store(false, std::memory_order_relaxed);
+    }
     auto once = [&](std::size_t most) { return ::write(descriptor, from, size < most ? size : most); };
-    if (harmless)
+    struct sigaction now{};
+    if (::sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_IGN)
         return uninterrupted(call::write, once);
     no_broken_pipe_signal guard;
     return uninterrupted(call::write, once);
+}
+
+void ring(int event)
+{
+    std::uint64_t one = 1;
+    static_cast<void>(uninterrupted(call::write, [&](std::size_t) { return ::write(event, &one, sizeof one); }));
 }
 
 ssize_t send_message(int socket, const msghdr& message, int flags)

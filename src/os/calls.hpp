@@ -51,6 +51,8 @@ int injected_error(call);
 ssize_t read(int descriptor, void* to, std::size_t size);
 /// Never raises SIGPIPE: a reader that is gone is EPIPE.
 ssize_t write(int descriptor, const void* from, std::size_t size);
+/// Adds one to an event descriptor: whoever polls it wakes.
+void ring(int event);
 ssize_t send_message(int socket, const msghdr& message, int flags);
 ssize_t receive_message(int socket, msghdr& message, int flags);
 int make_pipe(int ends[2], int flags);

@@ -214,8 +214,9 @@ void pool_state::reported(worker_id id, wakeup what)
         return remove(id, false, false);
     }
     look(link);
-    if (auto status = link.poll_end())
-        ended(link, *status);
+    if (what == wakeup::ended)
+        if (auto status = link.poll_end())
+            ended(link, *status);
 }
 
 // The steps after a worker was told to stop, each after the time of grace.

@@ -134,10 +134,6 @@ bool worker_page::half_full() const noexcept
     return shared().written.load(std::memory_order_relaxed) - shared().read.load(std::memory_order_relaxed) > ring_size / 2;
 }
 
-void ring(const os::descriptor& doorbell)
-{
-    std::uint64_t one = 1;
-    static_cast<void>(os::write(doorbell.get(), &one, sizeof one));
-}
+void ring(const os::descriptor& doorbell) { os::ring(doorbell.get()); }
 
 } // namespace coproc::detail

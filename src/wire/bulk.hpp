@@ -35,7 +35,8 @@ struct bulk_file {
 /// The bytes that are kept for the next large message. For tests.
 [[nodiscard]] std::size_t idle_bulk_bytes();
 
-/// A buffer for a message: on the heap while it fits a frame, then in a memory file.
+/// A buffer for a message: on the heap while it fits a frame, then in a memory file. (Declared in job.hpp too, for the
+/// templates that make messages.)
 [[nodiscard]] buffer make_message();
 
 /// The sending side of one channel.

@@ -3,6 +3,7 @@
 /// How the archives of serialize.hpp treat single types; found by argument-dependent lookup through their bases in
 /// this namespace. Where cereal has a function for the same type, these are the more specialized ones.
 
+#include <coproc/detail/large_buffer.hpp>
 #include <coproc/serialize.hpp>
 
 #include <array>
@@ -180,6 +181,11 @@ void assign_bulk(input_archive& archive, Container& container)
 {
     const auto count = load_count(archive);
     const std::byte* bytes = view_elements(archive, count, sizeof(T));
+    if (count * sizeof(T) >= large_buffer && container.capacity() < count) {
+        container = Container(container.get_allocator());   // growing would copy what is about to be replaced
+        container.reserve(count);
+        expect_large_buffer(container.data(), count * sizeof(T));
+    }
     if (reinterpret_cast<std::uintptr_t>(bytes) % alignof(T) == 0) {
         auto* elements = reinterpret_cast<const T*>(bytes);   // a memcpy inside, as T is trivially copyable
         container.assign(elements, elements + count);

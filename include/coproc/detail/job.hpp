@@ -22,6 +22,9 @@ namespace coproc::detail {
 
 inline constexpr std::size_t unknown_size = std::numeric_limits<std::size_t>::max();
 
+/// A buffer for what goes to a worker: a large message is written where the worker will read it.
+[[nodiscard]] buffer make_message();
+
 /// Who waits for a job; the pool's own.
 struct job_waiters;
 
@@ -90,7 +93,7 @@ public:
 
 private:
     struct nothing {};
-    buffer body_;
+    buffer body_ = make_message();
     bool given_ = false;
     std::optional<std::conditional_t<std::is_void_v<R>, nothing, R>> result_;
 };
