@@ -107,7 +107,6 @@ void become_child(os::descriptor control)
 {
     int code = cannot_begin;
     try {
-        os::reset_signals();
         os::leave_terminal_interrupts();
         order order = receive_order(control);
         os::descriptor lifeline = os::die_with(order.lifeline);
@@ -135,6 +134,7 @@ void become_child(os::descriptor control)
 void become_forked_child(os::descriptor control)
 {
     auto& runtime = this_runtime();
+    os::reset_signals();
     os::abandon_descriptors({control.get(), runtime.executable.get()});
     // What an event loop of the parent's registered stays registered as long as the parent holds it, whoever else does;
     // but through our copy of the loop's own descriptor a destructor (in exit(), say) could still take it out.
@@ -169,6 +169,7 @@ void become_what_was_asked()
     this_runtime().executable = os::descriptor{os::inherited_executable};
     for (int number : {os::inherited_socket, os::inherited_executable})
         ::fcntl(number, F_SETFD, FD_CLOEXEC);
+    os::reset_signals(); // what static objects may have set; clones of the fork server need not do it again
     if (role == role_fork_server)
         serve_forks(std::move(socket));
     become_child(std::move(socket));
