@@ -90,14 +90,14 @@ void pool_state::carry_out(const action& a)
 {
     switch (a.what) {
     case act::take: return take(a);
-    case act::send_again: return send(a.chunk, chunks_.at(a.chunk), a.worker);
+    case act::send_again: return send(*find(a.chunk), a.worker);
     case act::withdraw: {
         auto worker = workers_.find(a.worker);
-        auto chunk = chunks_.find(a.chunk);
-        bool in_time = worker != workers_.end() && chunk != chunks_.end() && worker->second.link->withdraw(chunk->second.number);
+        auto* chunk = find(a.chunk);
+        bool in_time = worker != workers_.end() && chunk && worker->second.link->withdraw(chunk->number);
         return scheduler_.withdrawn(a.chunk, in_time);
     }
-    case act::drop: chunks_.erase(a.chunk); return;
+    case act::drop: discard(a.chunk); return;
     case act::finish_job: return finish(a.job);
     case act::start_worker: return start_worker();
     case act::stop_worker: {
@@ -135,23 +135,50 @@ void pool_state::take(const action& a)
     std::size_t count = taken.count;
     taken.of = work;
     chunk_id id = scheduler_.took(a.job, a.worker, count, more);
-    if (id != 0)
-        send(id, chunks_.emplace(id, std::move(taken)).first->second, a.worker);
+    if (id == 0)
+        return;
+    taken.id = id;
+    std::size_t index = slot_map<parcel>::index(id);
+    if (parcels_.size() <= index)
+        parcels_.resize(index + 1);
+    parcels_[index] = std::move(taken);
+    send(parcels_[index], a.worker);
 }
 
-void pool_state::send(chunk_id id, parcel& p, worker_id to)
+pool_state::parcel* pool_state::find(chunk_id id)
+{
+    std::size_t index = slot_map<parcel>::index(id);
+    return index < parcels_.size() && parcels_[index].id == id ? &parcels_[index] : nullptr;
+}
+
+// Its memory is used again; what the caller's types have in it is destroyed after the turn.
+void pool_state::discard(chunk_id id)
+{
+    auto* p = find(id);
+    if (!p)
+        return;
+    if (p->of.use_count() == 1)
+        jobs_to_destroy_.push_back(std::move(p->of));
+    if (spare_.size() < task_slots && p->body.size() <= max_body && p->body.attachments().empty()) {
+        p->body.clear();
+        spare_.push_back(std::move(p->body));
+    }
+    *p = parcel{};
+}
+
+void pool_state::send(parcel& p, worker_id to)
 {
     auto& worker = workers_.at(to);
-    auto place = scheduler_.place(id);
+    auto place = scheduler_.place(p.id);
     try {
         p.number = worker.link->send_task(p.body, p.count, place.first, p.keep);
     } catch (...) {
+        chunk_id id = p.id;
         fail(*p.of, place.first, std::current_exception());
-        scheduler_.failed(id, place.first);
-        chunks_.erase(id);
-        return;
+        discard(id);
+        return scheduler_.failed(id, place.first);
     }
-    worker.by_number[p.number % task_slots] = id;
+    worker.by_number[p.number % task_slots] = p.id;
     worker.dirty = true;
     if (scheduler_.has_several(to))
         look_again_soon();
@@ -294,41 +321,38 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
     if (header.kind != frame_kind::result && header.kind != frame_kind::failure)
         throw protocol_error{"a worker sent a frame that only pools send"};
     chunk_id id = workers_.at(link.id()).by_number[header.number % task_slots];
-    auto found = chunks_.find(id);
-    if (found == chunks_.end() || found->second.number != header.number || !link.begun(header.number))
+    auto* p = find(id);
+    if (!p || p->number != header.number || !link.begun(header.number))
         throw protocol_error{"a worker answered a task that it does not have"};
-    parcel ended_one = std::move(found->second);
-    chunks_.erase(found);
     auto place = scheduler_.place(id);
     bool wanted = place.job != 0;
     if (header.kind == frame_kind::result) {
         try {
-            if (header.count != ended_one.count)
-                throw protocol_error{"a worker returned " + std::to_string(header.count) + " results for " + std::to_string(ended_one.count) + " calls"};
+            if (header.count != p->count)
+                throw protocol_error{"a worker returned " + std::to_string(header.count) + " results for " + std::to_string(p->count) + " calls"};
             if (wanted)
-                ended_one.of->results(in, place.first, ended_one.count);
+                p->of->results(in, place.first, p->count);
+            discard(id);
             scheduler_.finished(id, header.time);
         } catch (...) {
-            fail(*ended_one.of, place.first, std::current_exception());
+            fail(*p->of, place.first, std::current_exception());
+            discard(id);
             scheduler_.failed(id, place.first);
         }
-    } else {
-        std::size_t index = place.first + std::min<std::size_t>(header.count, ended_one.count - 1);
+        return;
+    }
+    std::size_t index = place.first + std::min<std::size_t>(header.count, p->count - 1);
+    if (wanted) {
         std::exception_ptr e;
         try {
             e = decode_exception(in);
         } catch (...) {
             e = std::current_exception();
         }
-        if (wanted)
-            fail(*ended_one.of, index, e);
-        scheduler_.failed(id, index);
+        fail(*p->of, index, e);
     }
-    jobs_to_destroy_.push_back(std::move(ended_one.of));
-    if (spare_.size() < 64 && ended_one.body.size() <= max_body) {
-        ended_one.body.clear();
-        spare_.push_back(std::move(ended_one.body));
-    }
+    discard(id);
+    scheduler_.failed(id, index);
 }
 
 void pool_state::fail(job& work, std::size_t index, std::exception_ptr e)
@@ -345,20 +369,20 @@ void pool_state::ended(worker_link& link, const exit_status& status)
     bool orderly = link.told_to_stop();
     bool cost_a_task = false;
     for (chunk_id id : scheduler_.in_flight(link.id())) {
-        auto found = chunks_.find(id);
-        if (found == chunks_.end() || !link.begun(found->second.number))
+        auto* p = find(id);
+        if (!p || !link.begun(p->number))
             continue;
         auto place = scheduler_.place(id);
         worker_crashed::report report;
         report.signal = status.signal();
         report.exit_code = status.code();
         report.pid = link.pid();
-        report.index = place.first + std::min(link.calls_done(), found->second.count - 1);
-        report.task_name = found->second.of->name;
+        report.index = place.first + std::min(link.calls_done(), p->count - 1);
+        report.task_name = p->of->name;
         std::size_t index = report.index;
-        fail(*found->second.of, index, std::make_exception_ptr(worker_crashed{std::move(report)}));
-        jobs_to_destroy_.push_back(std::move(found->second.of));
-        chunks_.erase(found);
+        if (place.job != 0)
+            fail(*p->of, index, std::make_exception_ptr(worker_crashed{std::move(report)}));
+        discard(id);
         scheduler_.failed(id, index);
         cost_a_task = true;
     }

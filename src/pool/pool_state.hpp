@@ -66,6 +66,7 @@ public:
 
 private:
     struct parcel { // a chunk with its bytes
+        chunk_id id = 0;
         std::shared_ptr<job> of;
         buffer body;
         std::shared_ptr<bulk_file> keep;
@@ -85,7 +86,9 @@ private:
     void carry_out();
     void carry_out(const action& a);
     void take(const action& a);
-    void send(chunk_id id, parcel& p, worker_id to);
+    void send(parcel& p, worker_id to);
+    parcel* find(chunk_id id);
+    void discard(chunk_id id);
     void start_worker();
     void lose_patience(worker_id id);
     void listen();
@@ -113,7 +116,7 @@ private:
     bool closing_ = false;
     scheduler scheduler_;
     std::map<worker_id, seat> workers_;
-    std::unordered_map<chunk_id, parcel> chunks_;
+    std::vector<parcel> parcels_; ///< by the chunk's slot, which the scheduler gave it
     std::unordered_map<job_id, std::shared_ptr<job>> jobs_;
     std::vector<buffer> spare_; ///< bodies whose memory is used again
     std::function<std::exception_ptr()> reason_; ///< why the pool failed; a new object for each caller

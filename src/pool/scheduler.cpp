@@ -53,7 +53,7 @@ void scheduler::start_failed()
 
 void scheduler::leave(chunk_id chunk)
 {
-    auto& state = chunks_[chunk];
+    auto& state = at(chunk);
     if (auto worker = workers_.find(state.worker); worker != workers_.end()) {
         worker->second.load -= state.cost;
         auto& all = worker->second.in_flight;
@@ -71,16 +71,16 @@ void scheduler::leave(chunk_id chunk)
 
 void scheduler::finished(chunk_id chunk, std::uint64_t nanoseconds)
 {
-    auto found = chunks_.find(chunk);
-    if (found == chunks_.end())
+    auto* found = chunks_.find(chunk);
+    if (!found)
         return;
-    auto place = found->second.place;
-    auto& worker = workers_[found->second.worker];
+    auto place = found->place;
+    auto& worker = workers_[found->worker];
     worker.proven = true;
     worker.last_used = ++uses_;
     failures_ = 0;
     leave(chunk);
-    chunks_.erase(found);
+    chunks_.erase(chunk);
     if (auto job = jobs_.find(place.job); job != jobs_.end()) {
         // The first elements pay for cold caches and for looking the function up, so what is cheaper counts at once.
         double each = static_cast<double>(nanoseconds) / static_cast<double>(std::max<std::size_t>(place.count, 1));
@@ -92,16 +92,16 @@ void scheduler::finished(chunk_id chunk, std::uint64_t nanoseconds)
 
 void scheduler::failed(chunk_id chunk, std::size_t index)
 {
-    auto found = chunks_.find(chunk);
-    if (found == chunks_.end())
+    auto* found = chunks_.find(chunk);
+    if (!found)
         return;
-    auto id = found->second.place.job;
-    if (auto worker = workers_.find(found->second.worker); worker != workers_.end()) {
+    auto id = found->place.job;
+    if (auto worker = workers_.find(found->worker); worker != workers_.end()) {
         worker->second.proven = true;
         worker->second.last_used = ++uses_;
     }
     leave(chunk);
-    chunks_.erase(found);
+    chunks_.erase(chunk);
     auto job = jobs_.find(id);
     if (job == jobs_.end())
         return;
@@ -116,15 +116,15 @@ void scheduler::drop_after(job_id job, std::size_t index)
 {
     auto& state = jobs_[job];
     std::erase_if(state.again, [&](chunk_id chunk) {
-        if (chunks_[chunk].place.first < index)
+        if (at(chunk).place.first < index)
             return false;
         chunks_.erase(chunk);
         decided_.push_back({act::drop, 0, job, chunk});
         return true;
     });
     for (chunk_id chunk : out(job))
-        if (chunks_[chunk].place.first >= index && !chunks_[chunk].begun)
-            decided_.push_back({act::withdraw, chunks_[chunk].worker, job, chunk});
+        if (at(chunk).place.first >= index && !at(chunk).begun)
+            decided_.push_back({act::withdraw, at(chunk).worker, job, chunk});
 }
 
 std::vector<chunk_id> scheduler::out(job_id job) const
@@ -132,7 +132,7 @@ std::vector<chunk_id> scheduler::out(job_id job) const
     std::vector<chunk_id> result;
     for (auto& [id, worker] : workers_)
         for (chunk_id chunk : worker.in_flight)
-            if (chunks_.at(chunk).place.job == job)
+            if (at(chunk).place.job == job)
                 result.push_back(chunk);
     return result;
 }
@@ -153,10 +153,10 @@ void scheduler::check_done(job_id job)
         return;
     if (state.out != 0) {
         auto left = out(job);
-        if (std::ranges::any_of(left, [&](chunk_id chunk) { return chunks_[chunk].place.first < state.failed_at; }))
+        if (std::ranges::any_of(left, [&](chunk_id chunk) { return at(chunk).place.first < state.failed_at; }))
             return;
         for (chunk_id chunk : left)
-            chunks_[chunk].place.job = 0;
+            at(chunk).place.job = 0;
     }
     jobs_.erase(job);
     std::erase(turns_, job);
@@ -169,8 +169,7 @@ chunk_id scheduler::took(job_id job, worker_id worker, std::size_t count, bool m
     state.more = more;
     chunk_id chunk = 0;
     if (count > 0) {
-        chunk = ++last_chunk_;
-        chunks_[chunk].place = {job, state.taken, count};
+        chunk = chunks_.insert({{job, state.taken, count}});
         state.taken += count;
         send(chunk, worker);
     }
@@ -180,7 +179,7 @@ chunk_id scheduler::took(job_id job, worker_id worker, std::size_t count, bool m
 
 void scheduler::send(chunk_id chunk, worker_id worker)
 {
-    auto& state = chunks_[chunk];
+    auto& state = at(chunk);
     auto& job = jobs_[state.place.job];
     auto& to = workers_[worker];
     state.worker = worker;
@@ -193,15 +192,15 @@ void scheduler::send(chunk_id chunk, worker_id worker)
 
 void scheduler::withdrawn(chunk_id chunk, bool in_time)
 {
-    auto found = chunks_.find(chunk);
-    if (found == chunks_.end())
+    auto* found = chunks_.find(chunk);
+    if (!found)
         return;
     if (!in_time) {
-        found->second.begun = true;
+        found->begun = true;
         return;
     }
-    auto [id, first, count] = found->second.place;
-    if (auto worker = workers_.find(found->second.worker); worker != workers_.end())
+    auto [id, first, count] = found->place;
+    if (auto worker = workers_.find(found->worker); worker != workers_.end())
         worker->second.assigned -= count;
     leave(chunk);
     auto job = jobs_.find(id);
@@ -209,7 +208,7 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
         job->second.again.push_back(chunk);
         return;
     }
-    chunks_.erase(found);
+    chunks_.erase(chunk);
     decided_.push_back({act::drop, 0, id, chunk});
     if (job != jobs_.end())
         check_done(id);
@@ -289,8 +288,12 @@ std::optional<action> scheduler::assign()
         turns_.push_back(job);
         if (!state.again.empty()) {
             chunk_id chunk = state.again.back();
+            if (options_.max_tasks_per_worker != 0 && worker->assigned + at(chunk).place.count > options_.max_tasks_per_worker) {
+                worker->assigned = options_.max_tasks_per_worker; // it can't take what is next: it is replaced by one that can
+                return assign();
+            }
             state.again.pop_back();
-            chunks_[chunk].begun = false;
+            at(chunk).begun = false;
             send(chunk, id);
             return action{act::send_again, id, job, chunk};
         }
@@ -307,13 +310,13 @@ std::optional<action> scheduler::even_out()
         return std::nullopt;
     worker_state* most = nullptr;
     for (auto& [id, worker] : workers_)
-        if (worker.in_flight.size() > 1 && (!most || worker.load > most->load) && !chunks_[worker.in_flight.back()].begun
-            && chunks_[worker.in_flight.back()].cost >= worth_moving)
+        if (worker.in_flight.size() > 1 && (!most || worker.load > most->load) && !at(worker.in_flight.back()).begun
+            && at(worker.in_flight.back()).cost >= worth_moving)
             most = &worker;
     if (!most)
         return std::nullopt;
     chunk_id chunk = most->in_flight.back();
-    return action{act::withdraw, chunks_[chunk].worker, chunks_[chunk].place.job, chunk};
+    return action{act::withdraw, at(chunk).worker, at(chunk).place.job, chunk};
 }
 
 std::optional<action> scheduler::start_or_stop()
@@ -356,8 +359,8 @@ std::optional<action> scheduler::next()
 
 chunk_place scheduler::place(chunk_id chunk) const
 {
-    auto found = chunks_.find(chunk);
-    return found == chunks_.end() ? chunk_place{} : found->second.place;
+    auto* found = chunks_.find(chunk);
+    return found ? found->place : chunk_place{};
 }
 
 bool scheduler::has_several(worker_id worker) const

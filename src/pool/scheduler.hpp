@@ -18,6 +18,8 @@
 //   - Workers that die before they came to a task are replaced, but only so often in a row.
 #pragma once
 
+#include "pool/slot_map.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -130,6 +132,8 @@ private:
         std::uint64_t last_used = 0;
     };
 
+    chunk_state& at(chunk_id chunk) { return *chunks_.find(chunk); }
+    const chunk_state& at(chunk_id chunk) const { return *chunks_.find(chunk); }
     bool has_room(const worker_state& worker) const;
     worker_state* pick(worker_id& id);
     std::size_t chunk_for(const job_state& job, const worker_state& worker) const;
@@ -145,10 +149,9 @@ private:
     scheduler_options options_;
     std::unordered_map<job_id, job_state> jobs_;
     std::deque<job_id> turns_;
-    std::unordered_map<chunk_id, chunk_state> chunks_;
+    slot_map<chunk_state> chunks_;
     std::unordered_map<worker_id, worker_state> workers_;
     std::deque<action> decided_;
-    chunk_id last_chunk_ = 0;
     std::uint64_t uses_ = 0;
     std::size_t failures_ = 0, starting_ = 0;
     bool closing_ = false, complete_ = false, start_failed_ = false, gave_up_ = false, broken_ = false;

@@ -72,6 +72,7 @@ public:
             if (size <= 0)
                 return 1; // the pool is gone, or the task that ran last has closed our descriptors
             reader_.put(static_cast<std::size_t>(size));
+            last_end_ = 0;
             while (auto item = reader_.next()) {
                 switch (item->header.kind) {
                 case frame_kind::task: run_task(*item); break;
@@ -139,7 +140,8 @@ private:
         auto* call = new (page_.call_place()) invocation{in, out};
         call->count = item.header.count;
         const entry* entry = nullptr;
-        std::uint64_t begin = now();
+        // A task that follows another one begins when that one ended.
+        std::uint64_t begin = last_end_ != 0 ? last_end_ : now();
         frame header;
         header.number = number;
         try {
@@ -155,7 +157,7 @@ private:
             header.kind = frame_kind::failure;
             header.count = static_cast<std::uint32_t>(call->done);
         }
-        std::uint64_t end = now();
+        std::uint64_t end = last_end_ = now();
         header.time = end - begin;
         send(header, out_);
         ring_if(end - last_ring_ > patience || page_.half_full());
@@ -237,7 +239,7 @@ private:
     bulk_sender bulk_out_;
     std::unordered_map<std::uint64_t, std::shared_ptr<bulk_file>> lent_;
     buffer out_ = make_message();
-    std::uint64_t last_ring_ = 0;
+    std::uint64_t last_ring_ = 0, last_end_ = 0;
     bool unrung_ = false;
 };
 
