@@ -41,7 +41,11 @@ public:
     [[nodiscard]] const os::child& child() const noexcept { return child_; }
     /// The number of its end of the lifeline, once it has accepted.
     [[nodiscard]] int lifeline() const noexcept { return lifeline_; }
-    [[nodiscard]] os::child take_child() noexcept { return std::move(child_); }
+    [[nodiscard]] os::child take_child() noexcept
+    {
+        control_.reset(); // a reply that comes late is for nobody
+        return std::move(child_);
+    }
 
 private:
     void request();
