@@ -131,4 +131,22 @@ private:
     worker_id last_worker_ = 0;
 };
 
+template <class F>
+void pool_state::turn(F f)
+{
+    decltype(to_wake_) to_wake;
+    decltype(to_destroy_) to_destroy;
+    decltype(jobs_to_destroy_) jobs;
+    {
+        std::scoped_lock lock{mutex_};
+        f();
+        carry_out();
+        to_wake.swap(to_wake_);
+        to_destroy.swap(to_destroy_);
+        jobs.swap(jobs_to_destroy_);
+    }
+    for (auto& [waiter, error] : to_wake)
+        waiter->wake(error);
+}
+
 } // namespace coproc::detail

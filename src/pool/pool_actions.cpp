@@ -1,0 +1,186 @@
+// What the scheduler decided is carried out.
+#include "pool/pool_state.hpp"
+
+#include <coproc/error.hpp>
+
+#include <csignal>
+
+namespace coproc::detail {
+
+void pool_state::carry_out()
+{
+    if (!executor_)
+        return; // what is submitted waits until there is a loop
+    while (auto a = scheduler_.next())
+        carry_out(*a);
+    for (auto& [id, worker] : workers_)
+        if (std::exchange(worker.dirty, false))
+            worker.link->flush();
+    listen();
+    if (scheduler_.closed())
+        for (auto& waiter : closers_.take())
+            to_wake_.emplace_back(std::move(waiter), std::error_code{});
+}
+
+void pool_state::carry_out(const action& a)
+{
+    switch (a.what) {
+    case act::take: return take(a);
+    case act::send_again: return send(*find(a.chunk), a.worker);
+    case act::withdraw: {
+        auto worker = workers_.find(a.worker);
+        auto* chunk = find(a.chunk);
+        bool in_time = worker != workers_.end() && chunk && worker->second.link->withdraw(chunk->number);
+        return scheduler_.withdrawn(a.chunk, in_time);
+    }
+    case act::drop: discard(a.chunk); return;
+    case act::finish_job: return finish(a.job);
+    case act::start_worker: return start_worker();
+    case act::stop_worker: {
+        auto& worker = workers_.at(a.worker);
+        worker.link->send_stop();
+        worker.dirty = true;
+        worker.patience = std::make_unique<asio::steady_timer>(executor_);
+        worker.next_signal = SIGTERM;
+        return lose_patience(a.worker);
+    }
+    case act::give_up: return fail_all();
+    }
+}
+
+void pool_state::take(const action& a)
+{
+    auto work = jobs_.at(a.job);
+    parcel taken;
+    if (spare_.empty())
+        taken.body = make_message();
+    else {
+        taken.body = std::move(spare_.back());
+        spare_.pop_back();
+    }
+    bool more = false;
+    try {
+        // A chunk that adapts fits one frame; one whose size was asked for is as large as it gets.
+        taken.count = work->next(taken.body, a.most, work->chunk_size == 0 ? max_body : unknown_size);
+        auto state = scheduler_.taken(a.job) + taken.count;
+        more = work->size != unknown_size ? state < work->size && taken.count > 0 : taken.count == a.most || taken.body.size() >= max_body;
+    } catch (...) {
+        fail(*work, scheduler_.taken(a.job), std::current_exception());
+        return scheduler_.input_failed(a.job);
+    }
+    std::size_t count = taken.count;
+    taken.of = work;
+    chunk_id id = scheduler_.took(a.job, a.worker, count, more);
+    if (id == 0)
+        return;
+    taken.id = id;
+    std::size_t index = slot_map<parcel>::index(id);
+    if (parcels_.size() <= index)
+        parcels_.resize(index + 1);
+    parcels_[index] = std::move(taken);
+    send(parcels_[index], a.worker);
+}
+
+pool_state::parcel* pool_state::find(chunk_id id)
+{
+    std::size_t index = slot_map<parcel>::index(id);
+    return index < parcels_.size() && parcels_[index].id == id ? &parcels_[index] : nullptr;
+}
+
+// Its memory is used again; what the caller's types have in it is destroyed after the turn.
+void pool_state::discard(chunk_id id)
+{
+    auto* p = find(id);
+    if (!p)
+        return;
+    if (p->of.use_count() == 1)
+        jobs_to_destroy_.push_back(std::move(p->of));
+    if (spare_.size() < task_slots && p->body.size() <= max_body && p->body.attachments().empty()) {
+        p->body.clear();
+        spare_.push_back(std::move(p->body));
+    }
+    *p = parcel{};
+}
+
+void pool_state::send(parcel& p, worker_id to)
+{
+    auto& worker = workers_.at(to);
+    auto place = scheduler_.place(p.id);
+    try {
+        p.number = worker.link->send_task(p.body, p.count, place.first, p.keep);
+    } catch (...) {
+        chunk_id id = p.id;
+        fail(*p.of, place.first, std::current_exception());
+        discard(id);
+        return scheduler_.failed(id, place.first);
+    }
+    worker.by_number[p.number % task_slots] = p.id;
+    worker.dirty = true;
+    if (scheduler_.has_several(to))
+        look_again_soon();
+}
+
+void pool_state::start_worker()
+{
+    worker_id id = ++last_worker_;
+    try {
+        workers_[id].link = std::make_unique<worker_link>(watched_, id, options_.name + "-" + std::to_string(id), options_);
+        scheduler_.worker_started(id);
+    } catch (const std::system_error& e) {
+        reason_ = [code = e.code(), what = std::string{e.what()}] { return std::make_exception_ptr(std::system_error{code, "a pool can't start its workers"}); };
+        workers_.erase(id);
+        scheduler_.start_failed();
+    } catch (const std::exception& e) {
+        reason_ = [what = std::string{e.what()}] { return std::make_exception_ptr(error{"a pool can't start its workers: " + what}); };
+        workers_.erase(id);
+        scheduler_.start_failed();
+    }
+}
+
+// The steps after a worker was told to stop, each after the time of grace.
+void pool_state::lose_patience(worker_id id)
+{
+    auto& timer = *workers_.at(id).patience;
+    timer.expires_after(options_.grace);
+    timer.async_wait([weak = weak_from_this(), id](std::error_code error) {
+        auto self = weak.lock();
+        if (error || !self)
+            return;
+        self->turn([&] {
+            auto found = self->workers_.find(id);
+            if (found == self->workers_.end())
+                return;
+            found->second.link->send_signal(found->second.next_signal);
+            if (std::exchange(found->second.next_signal, SIGKILL) == SIGTERM)
+                self->lose_patience(id);
+        });
+    });
+}
+
+void pool_state::finish(job_id id)
+{
+    auto found = jobs_.find(id);
+    if (found == jobs_.end())
+        return;
+    auto work = std::move(found->second);
+    jobs_.erase(found);
+    work->waiters->done = true;
+    for (auto& waiter : work->waiters->waiting.take())
+        to_wake_.emplace_back(std::move(waiter), std::error_code{});
+    jobs_to_destroy_.push_back(std::move(work));
+}
+
+void pool_state::fail_all()
+{
+    if (!reason_)
+        reason_ = [] { return std::make_exception_ptr(error{"the pool has failed"}); };
+    closing_ = true;
+    auto jobs = jobs_;
+    for (auto& [id, work] : jobs) {
+        work->failure = reason_();
+        scheduler_.cancel_job(id);
+    }
+    scheduler_.close();
+}
+
+} // namespace coproc::detail

@@ -1,0 +1,201 @@
+// What the workers do is told to the scheduler.
+#include "pool/pool_state.hpp"
+
+#include "wire/exception.hpp"
+
+#include <coproc/error.hpp>
+
+#include <algorithm>
+
+namespace coproc::detail {
+namespace {
+
+// After so long without a ring the pool looks into the rings itself, for the result of a short task that waits while a
+// long one runs (see worker_main.cpp). Far above the doorbell's own pace, far below what anybody notices.
+constexpr std::chrono::milliseconds glance_after{2};
+
+} // namespace
+
+// Waits for the set while tasks are out, workers come up or are told to stop.
+void pool_state::listen()
+{
+    bool wanted = scheduler_.jobs() > 0 || (closing_ && !workers_.empty())
+                  || std::ranges::any_of(workers_, [](auto& w) { return w.second.link->starting() || w.second.patience; });
+    if (wanted == listening_)
+        return;
+    listening_ = wanted;
+    if (!wanted)
+        return readiness_->cancel();
+    readiness_->async_wait(asio::posix::descriptor_base::wait_read, [weak = weak_from_this()](std::error_code error) {
+        if (auto self = weak.lock(); self && !error)
+            self->turn([&] { self->collect(); });
+    });
+}
+
+void pool_state::collect()
+{
+    listening_ = false;
+    tokens_.clear();
+    watched_.collect(tokens_);
+    for (auto token : tokens_)
+        reported(worker_of(token), wakeup_of(token));
+}
+
+void pool_state::reported(worker_id id, wakeup what)
+{
+    auto found = workers_.find(id);
+    if (found == workers_.end())
+        return;
+    auto& link = *found->second.link;
+    try {
+        if (what == wakeup::startup)
+            link.advance_startup();
+    } catch (const std::exception& e) {
+        reason_ = [text = std::string{e.what()}] { return std::make_exception_ptr(error{"a pool can't start its workers: " + text}); };
+        link.kill();
+        return remove(id, false, false);
+    }
+    look(link);
+    if (what == wakeup::ended)
+        if (auto status = link.poll_end())
+            ended(link, *status);
+}
+
+void pool_state::look(worker_link& link)
+{
+    bool any = false;
+    try {
+        any = link.read_results([&](const frame& header, std::span<const std::byte> body, std::vector<attachment>& attachments) {
+            arrived(link, header, body, attachments);
+        });
+    } catch (const std::exception& e) {
+        // What it says makes no sense any more: it is stopped, and its death is dealt with like any other.
+        reason_ = [what = std::string{e.what()}] { return std::make_exception_ptr(error{"a worker sent nonsense: " + what}); };
+        link.kill();
+    }
+    workers_.at(link.id()).dirty = true;
+    if (any && scheduler_.has_several(link.id()))
+        look_again_soon();
+}
+
+void pool_state::look_again_soon()
+{
+    if (std::exchange(glance_is_set_, true))
+        return;
+    if (!glance_)
+        glance_.emplace(executor_);
+    glance_->expires_after(glance_after);
+    glance_->async_wait([weak = weak_from_this()](std::error_code error) {
+        auto self = weak.lock();
+        if (error || !self)
+            return;
+        self->turn([&] {
+            self->glance_is_set_ = false;
+            for (auto& [id, worker] : self->workers_)
+                self->look(*worker.link);
+        });
+    });
+}
+
+void pool_state::arrived(worker_link& link, const frame& header, std::span<const std::byte> body, std::vector<attachment>& attachments)
+{
+    input_archive in{body.data(), body.size(), &attachments};
+    if (header.kind == frame_kind::broken) {
+        auto e = decode_exception(in);
+        if (header.number == 1) {
+            if (!finalizer_failure_)
+                finalizer_failure_ = e;
+            return;
+        }
+        reason_ = [bytes = std::vector<std::byte>(body.begin(), body.end())] {
+            input_archive again{bytes.data(), bytes.size()};
+            return decode_exception(again);
+        };
+        return fail_all();
+    }
+    if (header.kind != frame_kind::result && header.kind != frame_kind::failure)
+        throw protocol_error{"a worker sent a frame that only pools send"};
+    chunk_id id = workers_.at(link.id()).by_number[header.number % task_slots];
+    auto* p = find(id);
+    if (!p || p->number != header.number || !link.begun(header.number))
+        throw protocol_error{"a worker answered a task that it does not have"};
+    auto place = scheduler_.place(id);
+    bool wanted = place.job != 0;
+    if (header.kind == frame_kind::result) {
+        try {
+            if (header.count != p->count)
+                throw protocol_error{"a worker returned " + std::to_string(header.count) + " results for " + std::to_string(p->count) + " calls"};
+            if (wanted)
+                p->of->results(in, place.first, p->count);
+            discard(id);
+            scheduler_.finished(id, header.time);
+        } catch (...) {
+            fail(*p->of, place.first, std::current_exception());
+            discard(id);
+            scheduler_.failed(id, place.first);
+        }
+        return;
+    }
+    std::size_t index = place.first + std::min<std::size_t>(header.count, p->count - 1);
+    if (wanted) {
+        std::exception_ptr e;
+        try {
+            e = decode_exception(in);
+        } catch (...) {
+            e = std::current_exception();
+        }
+        fail(*p->of, index, e);
+    }
+    discard(id);
+    scheduler_.failed(id, index);
+}
+
+void pool_state::fail(job& work, std::size_t index, std::exception_ptr e)
+{
+    if (index < work.waiters->failed_at || !work.failure) {
+        work.waiters->failed_at = index;
+        work.failure = std::move(e);
+    }
+}
+
+void pool_state::ended(worker_link& link, const exit_status& status)
+{
+    look(link); // what it finished before its end is in the ring
+    bool orderly = link.told_to_stop();
+    bool cost_a_task = false;
+    for (chunk_id id : scheduler_.in_flight(link.id())) {
+        auto* p = find(id);
+        if (!p || !link.begun(p->number))
+            continue;
+        auto place = scheduler_.place(id);
+        worker_crashed::report report;
+        report.signal = status.signal();
+        report.exit_code = status.code();
+        report.pid = link.pid();
+        report.index = place.first + std::min(link.calls_done(), p->count - 1);
+        report.task_name = p->of->name;
+        std::size_t index = report.index;
+        if (place.job != 0)
+            fail(*p->of, index, std::make_exception_ptr(worker_crashed{std::move(report)}));
+        discard(id);
+        scheduler_.failed(id, index);
+        cost_a_task = true;
+    }
+    if (!orderly && !cost_a_task && !reason_)
+        reason_ = [status, pid = link.pid()] {
+            return std::make_exception_ptr(error{"the pool's workers end before they come to a task: the last one, " + std::to_string(pid)
+                                                 + (status.signal() != 0 ? ", was killed by signal " + std::to_string(status.signal())
+                                                                         : ", exited with code " + std::to_string(status.code()))});
+        };
+    remove(link.id(), orderly, cost_a_task);
+}
+
+void pool_state::remove(worker_id id, bool orderly, bool cost_a_task)
+{
+    auto found = workers_.find(id);
+    to_destroy_.push_back(std::move(found->second.link));
+    workers_.erase(found);
+    scheduler_.worker_ended(id, orderly, cost_a_task);
+}
+
+} // namespace coproc::detail
