@@ -1,0 +1,300 @@
+// The world around a scheduler, without processes: it obeys every action, checks it, and keeps its own account of what may
+// happen. A test makes things happen by name; scheduler_random_test.cpp makes them happen by chance.
+#pragma once
+
+#include <catch2/catch.hpp>
+
+#include "pool/scheduler.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace pool_test {
+
+using namespace coproc::detail;
+
+class fake_workers {
+public:
+    struct fake_job {
+        std::size_t size = SIZE_MAX; ///< what the scheduler is told
+        std::size_t length = 0;      ///< how many elements there are
+        std::size_t given = 0;
+        std::size_t breaks_at = SIZE_MAX; ///< the input throws here
+        std::size_t failed_at = SIZE_MAX;
+        bool cancelled = false, input_failed = false, ended = false;
+        std::vector<int> ends; ///< for each element, how often it ended
+    };
+    struct fake_chunk {
+        job_id job = 0;
+        std::size_t first = 0, count = 0;
+        worker_id worker = 0;
+        bool begun = false;
+    };
+    struct fake_worker {
+        std::deque<chunk_id> pipe;
+        std::size_t begun_elements = 0;
+        bool stopping = false;
+    };
+
+    explicit fake_workers(scheduler_options options) : machine{options}, options_{options} {}
+
+    scheduler machine;
+    std::map<job_id, fake_job> jobs;
+    std::map<chunk_id, fake_chunk> chunks;
+    std::map<worker_id, fake_worker> workers;
+    std::vector<action> log;
+    int starts_that_fail = 0;
+    bool gave_up = false;
+    std::size_t largest_take = 0;
+
+    /// `size`: SIZE_MAX for an input of unknown length.
+    job_id add(std::size_t length, std::size_t chunk_size = 0, bool known = true, std::size_t breaks_at = SIZE_MAX)
+    {
+        auto id = ++last_job_;
+        auto& job = jobs[id];
+        job.length = length;
+        job.size = known ? length : SIZE_MAX;
+        job.breaks_at = breaks_at;
+        job.ends.resize(length);
+        machine.add_job(id, job.size, chunk_size);
+        return id;
+    }
+    void cancel(job_id id)
+    {
+        if (!jobs.at(id).ended)
+            jobs.at(id).cancelled = true;
+        machine.cancel_job(id);
+    }
+
+    /// The worker claims what is first in its pipe. False if it can't.
+    bool begin(worker_id id)
+    {
+        auto& worker = workers.at(id);
+        if (worker.pipe.empty() || chunks.at(worker.pipe.front()).begun)
+            return false;
+        auto& chunk = chunks.at(worker.pipe.front());
+        chunk.begun = true;
+        worker.begun_elements += chunk.count;
+        if (options_.max_tasks_per_worker != 0)
+            REQUIRE(worker.begun_elements <= options_.max_tasks_per_worker);
+        return true;
+    }
+    [[nodiscard]] bool runs(worker_id id) const
+    {
+        auto& pipe = workers.at(id).pipe;
+        return !pipe.empty() && chunks.at(pipe.front()).begun;
+    }
+    /// What the worker runs ends well.
+    void finish(worker_id id, std::uint64_t nanoseconds)
+    {
+        auto chunk = take_running(id);
+        auto [job, first, count, worker, begun] = chunks.at(chunk);
+        for (auto i = first; i < first + count; ++i)
+            ++jobs.at(job).ends[i];
+        chunks.erase(chunk);
+        machine.finished(chunk, nanoseconds);
+    }
+    /// What the worker runs throws at its element `at`.
+    void fail(worker_id id, std::size_t at)
+    {
+        auto chunk = take_running(id);
+        lose(chunk, at);
+    }
+    /// The worker dies; the chunk that it runs, if any, fails at its element `at`.
+    void die(worker_id id, std::size_t at = 0)
+    {
+        bool ran = runs(id), orderly = workers.at(id).stopping;
+        if (ran)
+            lose(take_running(id), at);
+        for (auto chunk : workers.at(id).pipe) {
+            chunks.at(chunk).worker = 0;
+            chunks.at(chunk).begun = false;
+        }
+        workers.erase(id);
+        machine.worker_ended(id, orderly, ran);
+    }
+
+    /// Does what the machine says until it has no more to say.
+    void obey()
+    {
+        for (int steps = 0; auto a = machine.next(); ++steps) {
+            REQUIRE(steps < 100'000); // it comes to rest
+            log.push_back(*a);
+            obey(*a);
+        }
+    }
+
+    /// Everything goes well from now on, until nothing is under way.
+    void run_dry()
+    {
+        for (obey(); !at_rest(); obey())
+            for (auto& id : ids()) {
+                if (workers.at(id).stopping)
+                    die(id);
+                else if (begin(id); runs(id))
+                    finish(id, 1000);
+            }
+    }
+    [[nodiscard]] bool at_rest() const
+    {
+        return std::ranges::all_of(workers, [](auto& w) { return w.second.pipe.empty() && !w.second.stopping; });
+    }
+
+    /// All jobs have ended as they should, and the machine remembers nothing.
+    void check_end() const
+    {
+        for (auto& [id, job] : jobs) {
+            INFO("job " << id);
+            CHECK(job.ended);
+            CHECK(machine.taken(id) == 0);
+            CHECK(std::ranges::all_of(job.ends, [](int n) { return n <= 1; }));
+            if (gave_up || job.cancelled || job.failed_at != SIZE_MAX)
+                continue; // check_finished has seen to what must have ended
+            CHECK((job.input_failed || job.given == job.length));
+            CHECK(std::all_of(job.ends.begin(), job.ends.begin() + static_cast<std::ptrdiff_t>(job.given), [](int n) { return n == 1; }));
+        }
+        CHECK(machine.jobs() == 0);
+        CHECK(std::ranges::all_of(seen_, [&](chunk_id id) { return machine.place(id).count == 0; }));
+        CHECK(chunks.empty());
+    }
+
+    [[nodiscard]] std::vector<worker_id> ids() const
+    {
+        std::vector<worker_id> result;
+        for (auto& [id, worker] : workers)
+            result.push_back(id);
+        return result;
+    }
+    [[nodiscard]] std::size_t count(act what) const
+    {
+        return static_cast<std::size_t>(std::ranges::count(log, what, &action::what));
+    }
+
+private:
+    chunk_id take_running(worker_id id)
+    {
+        REQUIRE(runs(id));
+        auto chunk = workers.at(id).pipe.front();
+        workers.at(id).pipe.pop_front();
+        return chunk;
+    }
+    void lose(chunk_id chunk, std::size_t at)
+    {
+        auto place = chunks.at(chunk);
+        auto index = place.first + std::min(at, place.count - 1);
+        auto& job = jobs.at(place.job);
+        if (!job.ended)
+            job.failed_at = std::min(job.failed_at, index);
+        chunks.erase(chunk);
+        machine.failed(chunk, index);
+    }
+
+    void send(chunk_id chunk, worker_id to)
+    {
+        REQUIRE(workers.contains(to));
+        REQUIRE_FALSE(workers.at(to).stopping);
+        REQUIRE(chunks.at(chunk).worker == 0); // at one worker at a time
+        chunks.at(chunk).worker = to;
+        chunks.at(chunk).begun = false;
+        workers.at(to).pipe.push_back(chunk);
+        REQUIRE(workers.at(to).pipe.size() <= options_.max_in_flight);
+        auto seen = machine.in_flight(to);
+        REQUIRE(std::ranges::equal(seen, workers.at(to).pipe));
+    }
+
+    void obey(const action& a)
+    {
+        switch (a.what) {
+        case act::take: return take(a);
+        case act::send_again:
+            REQUIRE_FALSE(jobs.at(chunks.at(a.chunk).job).ended);
+            return send(a.chunk, a.worker);
+        case act::withdraw: {
+            auto found = chunks.find(a.chunk);
+            bool in_time = workers.contains(a.worker) && found != chunks.end() && found->second.worker == a.worker && !found->second.begun;
+            if (in_time) {
+                std::erase(workers.at(a.worker).pipe, a.chunk);
+                found->second.worker = 0;
+            }
+            return machine.withdrawn(a.chunk, in_time);
+        }
+        case act::drop:
+            REQUIRE(chunks.at(a.chunk).worker == 0);
+            chunks.erase(a.chunk);
+            return;
+        case act::finish_job: return check_finished(jobs.at(a.job));
+        case act::start_worker:
+            REQUIRE(std::ranges::count_if(workers, [](auto& w) { return !w.second.stopping; }) < static_cast<std::ptrdiff_t>(options_.workers));
+            if (starts_that_fail > 0) {
+                --starts_that_fail;
+                return machine.start_failed();
+            }
+            workers[++last_worker_];
+            return machine.worker_started(last_worker_);
+        case act::stop_worker:
+            REQUIRE_FALSE(workers.at(a.worker).stopping);
+            REQUIRE(workers.at(a.worker).pipe.empty());
+            workers.at(a.worker).stopping = true;
+            return;
+        case act::give_up: // as the pool does
+            REQUIRE_FALSE(gave_up);
+            gave_up = true;
+            for (auto& [id, job] : jobs)
+                if (!job.ended)
+                    cancel(id);
+            machine.close();
+        }
+    }
+
+    void take(const action& a)
+    {
+        auto& job = jobs.at(a.job);
+        REQUIRE_FALSE(job.ended);
+        REQUIRE(a.most > 0);
+        largest_take = std::max(largest_take, a.most);
+        auto count = std::min({a.most, job.length - job.given, job.breaks_at - job.given});
+        if (job.given + count == job.breaks_at && count < a.most) { // what was read before the error is not sent
+            job.input_failed = true;
+            return machine.input_failed(a.job);
+        }
+        bool more = job.size != SIZE_MAX ? job.given + count < job.size && count > 0 : count == a.most;
+        auto first = job.given;
+        job.given += count;
+        auto chunk = machine.took(a.job, a.worker, count, more);
+        REQUIRE((chunk != 0) == (count != 0));
+        if (chunk == 0)
+            return;
+        REQUIRE(seen_.insert(chunk).second); // no number comes again
+        auto place = machine.place(chunk);
+        REQUIRE(place.first == first);
+        REQUIRE(place.count == count);
+        chunks[chunk] = {a.job, first, count};
+        send(chunk, a.worker);
+    }
+
+    // A job has ended exactly once, and not before what counts had ended.
+    void check_finished(fake_job& job)
+    {
+        REQUIRE_FALSE(job.ended);
+        job.ended = true;
+        if (gave_up || job.cancelled)
+            return;
+        auto until = job.failed_at != SIZE_MAX ? job.failed_at : job.given;
+        for (auto& [id, chunk] : chunks)
+            if (&jobs.at(chunk.job) == &job)
+                REQUIRE(chunk.first >= until);
+        if (job.failed_at == SIZE_MAX && !job.input_failed)
+            REQUIRE(job.given == job.length);
+    }
+
+    scheduler_options options_;
+    job_id last_job_ = 0;
+    std::set<chunk_id> seen_;
+    worker_id last_worker_ = 0;
+};
+
+} // namespace pool_test

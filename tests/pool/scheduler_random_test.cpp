@@ -1,0 +1,110 @@
+// The scheduler in thousands of random lives. A failure prints the seed of its life; COPROC_TEST_SEED runs that one alone.
+#include "pool/fake_workers.hpp"
+
+#include <cstdlib>
+#include <random>
+
+using namespace pool_test;
+
+namespace {
+
+struct chances {
+    double death = 0.02, failure = 0.05, cancel = 0.02, add = 0.2, failing_start = 0;
+};
+
+class life {
+public:
+    life(unsigned seed, chances chances) : random_{seed}, chances_{chances}, world_{options()} {}
+
+    void run(int steps)
+    {
+        for (int step = 0; step < steps; ++step) {
+            for (auto together = between(1, 3); together > 0; --together) // several events may come before the machine is asked
+                one_event();
+            world_.obey();
+        }
+        world_.run_dry();
+        if (!world_.gave_up && !closed_ && chances_.failing_start == 0)
+            CHECK(world_.workers.size() == workers_);
+        world_.check_end();
+        world_.machine.close();
+        world_.run_dry();
+        CHECK(world_.machine.closed());
+        CHECK(world_.workers.empty());
+    }
+
+private:
+    std::size_t between(std::size_t least, std::size_t most) { return std::uniform_int_distribution{least, most}(random_); }
+    bool happens(double chance) { return std::bernoulli_distribution{chance}(random_); }
+
+    scheduler_options options()
+    {
+        scheduler_options result;
+        result.workers = workers_ = between(1, 5);
+        result.max_tasks_per_worker = happens(0.5) ? 0 : between(1, 12);
+        result.max_in_flight = between(2, 20);
+        result.max_failures = 1'000'000; // giving up has lives of its own
+        if (chances_.failing_start > 0)
+            result.max_failures = 3;
+        return result;
+    }
+
+    std::uint64_t cost()
+    {
+        constexpr std::uint64_t costs[]{0, 100, 10'000, 1'000'000, 100'000'000};
+        return costs[between(0, 4)];
+    }
+
+    void one_event()
+    {
+        world_.starts_that_fail = happens(chances_.failing_start) ? 1 : 0;
+        if (happens(chances_.add) && !closed_ && !world_.gave_up)
+            world_.add(between(0, 40), happens(0.5) ? 0 : between(1, 9), happens(0.7), happens(0.1) ? between(0, 30) : SIZE_MAX);
+        if (happens(chances_.cancel) && !world_.jobs.empty())
+            world_.cancel(between(1, world_.jobs.size()));
+        if (happens(0.0005)) {
+            closed_ = true;
+            world_.machine.close();
+        }
+        if (world_.workers.empty())
+            return;
+        auto ids = world_.ids();
+        auto id = ids[between(0, ids.size() - 1)];
+        if (world_.workers.at(id).stopping ? happens(0.3) : happens(chances_.death))
+            world_.die(id, between(0, 10));
+        else if (!world_.begin(id) && world_.runs(id)) {
+            if (happens(chances_.failure))
+                world_.fail(id, between(0, 10));
+            else
+                world_.finish(id, cost());
+        }
+    }
+
+    std::mt19937 random_;
+    chances chances_;
+    std::size_t workers_ = 0;
+    fake_workers world_;
+    bool closed_ = false;
+};
+
+void live(int lives, int steps, chances chances)
+{
+    const char* given = std::getenv("COPROC_TEST_SEED");
+    unsigned first = given ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
+    for (unsigned seed = first; seed != first + static_cast<unsigned>(given ? 1 : lives); ++seed) {
+        INFO("COPROC_TEST_SEED=" << seed);
+        life{seed, chances}.run(steps);
+    }
+}
+
+} // namespace
+
+TEST_CASE("in a life without deaths every element runs exactly once") { live(100, 500, {.death = 0, .failure = 0, .cancel = 0}); }
+
+TEST_CASE("whatever happens, a chunk is at one worker at a time and each job ends once", "[CRA-048]") { live(200, 500, {}); }
+
+TEST_CASE("workers that die like flies lose nothing but what they ran", "[CRA-048]") { live(100, 500, {.death = 0.4}); }
+
+TEST_CASE("jobs that are cancelled as fast as they come leave nothing behind") { live(100, 500, {.cancel = 0.4, .add = 0.6}); }
+
+TEST_CASE("when workers can't be started, every job still ends", "[EXE-014]") { live(200, 300, {.death = 0.2, .failing_start = 0.3}); }

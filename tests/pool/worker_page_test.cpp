@@ -1,0 +1,183 @@
+// The memory that a pool and a worker share, with threads for processes.
+#include <catch2/catch.hpp>
+
+#include "os/memory_file.hpp"
+#include "pool/worker_page.hpp"
+
+#include <coproc/error.hpp>
+
+#include <atomic>
+#include <cstring>
+#include <numeric>
+#include <span>
+#include <thread>
+#include <vector>
+
+using namespace coproc::detail;
+namespace os = coproc::os;
+
+namespace {
+
+using bytes = std::vector<std::byte>;
+
+bytes counting(std::size_t size, std::size_t from)
+{
+    bytes result(size);
+    for (std::size_t i = 0; i < size; ++i)
+        result[i] = static_cast<std::byte>((from + i) % 251);
+    return result;
+}
+
+/// A page as its two sides have it.
+struct two_sides {
+    worker_page pool;
+    worker_page worker{pool.file()};
+    os::descriptor bell = os::make_event();
+};
+
+} // namespace
+
+TEST_CASE("a task that is queued is claimed once")
+{
+    two_sides page;
+    page.pool.queue(1);
+    CHECK(page.worker.claim(1));
+    CHECK_FALSE(page.worker.claim(1));
+    CHECK(page.pool.state(1) == task_state::taken);
+}
+
+TEST_CASE("a task that was withdrawn can't be claimed, and one that was claimed can't be withdrawn")
+{
+    two_sides page;
+    page.pool.queue(1);
+    page.pool.queue(2);
+    CHECK(page.pool.withdraw(1));
+    CHECK_FALSE(page.worker.claim(1));
+    CHECK(page.worker.claim(2));
+    CHECK_FALSE(page.pool.withdraw(2));
+}
+
+TEST_CASE("a number whose place was taken by a later one is neither claimed nor withdrawn")
+{
+    two_sides page;
+    page.pool.queue(1);
+    page.pool.queue(1 + task_slots);
+    CHECK_FALSE(page.worker.claim(1));
+    CHECK_FALSE(page.pool.withdraw(1));
+    CHECK(page.worker.claim(1 + task_slots));
+}
+
+TEST_CASE("of a claim and a withdrawal at the same time exactly one wins", "[threads]")
+{
+    constexpr std::uint64_t rounds = 100'000;
+    two_sides page;
+    std::atomic<std::uint64_t> round{0}, answered{0};
+    std::vector<char> claimed(rounds + 1);
+    std::thread worker{[&] {
+        for (std::uint64_t number = 1; number <= rounds; ++number) {
+            while (round.load() < number)
+                std::this_thread::yield();
+            claimed[number] = page.worker.claim(number);
+            answered.store(number);
+        }
+    }};
+    std::uint64_t both = 0, neither = 0;
+    for (std::uint64_t number = 1; number <= rounds; ++number) {
+        page.pool.queue(number);
+        round.store(number);
+        bool withdrawn = page.pool.withdraw(number);
+        while (answered.load() < number)
+            std::this_thread::yield();
+        both += withdrawn && claimed[number];
+        neither += !withdrawn && !claimed[number];
+    }
+    worker.join();
+    CHECK(both == 0);
+    CHECK(neither == 0);
+}
+
+TEST_CASE("what is written to the ring is read, beyond its end too")
+{
+    two_sides page;
+    std::size_t written = 0;
+    for (std::size_t round = 0; written < 3 * ring_size; ++round) {
+        auto header = counting(32, written), body = counting(round * 37 % 5000, written + 32);
+        page.worker.write(header, body, page.bell);
+        auto size = header.size() + body.size();
+        CHECK(page.pool.available() == size);
+        bytes came(size + 10);
+        REQUIRE(page.pool.read(came) == size);
+        came.resize(size);
+        REQUIRE(came == counting(size, written));
+        written += size;
+    }
+}
+
+TEST_CASE("the ring can be filled to its last byte, and read in pieces of any size")
+{
+    two_sides page;
+    page.worker.write(counting(32, 0), counting(ring_size - 32, 32), page.bell);
+    CHECK(page.pool.available() == ring_size);
+    CHECK(page.pool.half_full());
+    std::size_t total = 0;
+    for (std::size_t piece = 1; total < ring_size; piece = piece * 3 + 1) {
+        bytes came(piece);
+        auto count = page.pool.read(came);
+        came.resize(count);
+        REQUIRE(came == counting(count, total));
+        total += count;
+    }
+    CHECK(page.pool.available() == 0);
+    bytes nothing(10);
+    CHECK(page.pool.read(nothing) == 0);
+}
+
+TEST_CASE("a writer waits for a slow reader and loses nothing", "[threads][CRA-006]")
+{
+    two_sides page;
+    constexpr std::size_t total = 40 * ring_size, piece = 50'000;
+    std::thread worker{[&] {
+        for (std::size_t at = 0; at < total; at += piece)
+            page.worker.write(counting(32, at), counting(std::min(piece, total - at) - 32, at + 32), page.bell);
+    }};
+    std::size_t wrong = 0;
+    bytes came(3000);
+    for (std::size_t at = 0; at < total;) {
+        auto count = page.pool.read(came);
+        auto expected = counting(count, at);
+        wrong += !std::equal(expected.begin(), expected.end(), came.begin());
+        at += count;
+        if (count == 0)
+            std::this_thread::yield();
+    }
+    worker.join();
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("counters that can't be right are an error")
+{
+    two_sides page;
+    page.worker.write(counting(32, 0), {}, page.bell);
+    // The counter of what was written is the only word of the page that changed to 32.
+    auto raw = os::map(page.pool.file(), 4096, os::access::read_write);
+    std::size_t found = 0;
+    for (std::size_t at = 0; at + 8 <= 4096; at += 8) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, raw.data() + at, 8);
+        if (word != 32)
+            continue;
+        ++found;
+        for (std::uint64_t nonsense : {std::uint64_t{ring_size + 1}, ~std::uint64_t{0}, std::uint64_t{1} << 63}) {
+            std::memcpy(raw.data() + at, &nonsense, 8);
+            bytes came(10);
+            CHECK_THROWS_AS(page.pool.read(came), coproc::protocol_error);
+            CHECK_THROWS_AS(page.pool.available(), coproc::protocol_error);
+        }
+    }
+    CHECK(found == 1);
+}
+
+TEST_CASE("a file that is too small for a page is refused")
+{
+    CHECK_THROWS_AS(worker_page{os::make_memory_file("small", 4096)}, coproc::protocol_error);
+}
