@@ -4,11 +4,13 @@
 #include "os/error.hpp"
 
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace coproc::os {
@@ -77,15 +79,26 @@ bool child::ended_within(int milliseconds) const
     return os::poll(&p, 1, milliseconds) == 1;
 }
 
+void kill_unopened(pid_t pid) noexcept
+{
+    ::kill(pid, SIGKILL);
+    while (::waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {}
+}
+
 child open_child(pid_t pid)
 {
-    int number = os::open_process(pid);
-    if (number < 0)
-        fail("opening a process");
-    descriptor pidfd{number};
-    if (number <= 2)
-        pidfd = pidfd.duplicate();
-    return child{pid, std::move(pidfd)};
+    try {
+        int number = os::open_process(pid);
+        if (number < 0)
+            fail("opening a process");
+        descriptor pidfd{number};
+        if (number <= 2)
+            pidfd = pidfd.duplicate();
+        return child{pid, std::move(pidfd)};
+    } catch (const std::system_error&) {
+        kill_unopened(pid);
+        throw;
+    }
 }
 
 } // namespace coproc::os

@@ -41,7 +41,10 @@ private:
     descriptor pidfd_;
 };
 
-/// Opens a child by its pid: sure to be the right one, as nobody but the parent reaps it.
+/// Opens a child by its pid: sure to be the right one, as nobody but the parent reaps it. If it can't be opened (no
+/// descriptor left, say) it is killed and reaped, as nobody could ever wait for it, and the reason is thrown.
 [[nodiscard]] child open_child(pid_t pid);
+/// Kills and reaps a child that has no pidfd; waits until it is gone.
+void kill_unopened(pid_t pid) noexcept;
 
 } // namespace coproc::os
