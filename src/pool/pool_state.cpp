@@ -26,6 +26,7 @@ pool_state::pool_state(pool_options options, bool in_line)
 
 pool_state::~pool_state()
 {
+    drop_idle_bulk();
     if (readiness_)
         static_cast<void>(readiness_->release());
 }

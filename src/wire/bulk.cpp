@@ -111,6 +111,13 @@ std::shared_ptr<bulk_file> acquire_bulk(std::size_t size)
     return {made.release(), give_back};
 }
 
+void drop_idle_bulk()
+{
+    decltype(idle_files::files) dropped;
+    std::scoped_lock lock{idle().mutex};
+    dropped.swap(idle().files);
+}
+
 std::size_t idle_bulk_bytes()
 {
     std::scoped_lock lock{idle().mutex};

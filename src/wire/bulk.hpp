@@ -32,6 +32,8 @@ struct bulk_file {
 /// A file of at least `size` bytes from the files of this process that nobody uses. Goes back there with its last owner.
 /// Thread-safe. Throws std::system_error.
 [[nodiscard]] std::shared_ptr<bulk_file> acquire_bulk(std::size_t size);
+/// Gives the memory of files that nobody uses back to the system. A pool does it when it ends.
+void drop_idle_bulk();
 /// The bytes that are kept for the next large message. For tests.
 [[nodiscard]] std::size_t idle_bulk_bytes();
 

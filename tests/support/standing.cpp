@@ -3,6 +3,7 @@
 #include "process/fork_server.hpp"
 #include "process/loop.hpp"
 #include "process/runtime.hpp"
+#include "wire/bulk.hpp"
 
 #include <asio/steady_timer.hpp>
 
@@ -17,6 +18,10 @@ void make_what_stands()
     (void)coproc::detail::this_runtime().lifeline_for_children();
 }
 
-void end_what_comes_again() { coproc::detail::this_fork_server().stop(); }
+void end_what_comes_again()
+{
+    coproc::detail::this_fork_server().stop();
+    coproc::detail::drop_idle_bulk();
+}
 
 } // namespace support

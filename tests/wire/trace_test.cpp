@@ -78,7 +78,7 @@ TEST_CASE("the trace of an exception begins at the throw and ends at the task", 
 {
     const auto trace = trace_of_failure(trace_names::task);
     CAPTURE(trace);
-    CHECK(trace.starts_with("trace_names::thrower(int)"));
+    CHECK(trace.starts_with("trace_names::thrower")); // "(int)" follows unless the compiler made a clone of it
     CHECK_THAT(trace, Contains("\ntrace_names::task(int)"));
     CHECK(trace.find("coproc::detail") == trace.npos);
     CHECK(trace.find("Catch") == trace.npos);
@@ -88,7 +88,7 @@ TEST_CASE("the trace of an exception that is thrown again is that of its first t
 {
     const auto trace = trace_of_failure(trace_names::rethrowing_task);
     CAPTURE(trace);
-    CHECK(trace.starts_with("trace_names::thrower(int)"));
+    CHECK(trace.starts_with("trace_names::thrower")); // "(int)" follows unless the compiler made a clone of it
     CHECK_THAT(trace, Contains("trace_names::rethrowing_task(int)"));
 }
 
@@ -96,7 +96,7 @@ TEST_CASE("a coroutine's exception has a trace")
 {
     const auto trace = trace_of_failure(trace_names::coroutine);
     CAPTURE(trace);
-    CHECK(trace.starts_with("trace_names::thrower(int)"));
+    CHECK(trace.starts_with("trace_names::thrower")); // "(int)" follows unless the compiler made a clone of it
     CHECK_THAT(trace, Contains("trace_names::coroutine"));
     CHECK(trace.find("asio::detail") == trace.npos);
 }
