@@ -61,13 +61,4 @@ void buffer::shrink_to(std::size_t size, std::size_t attachments) noexcept
         attachments_.erase(attachments_.begin() + static_cast<std::ptrdiff_t>(attachments), attachments_.end());
 }
 
-void buffer::swap(buffer& other) noexcept
-{
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
-    std::swap(capacity_, other.capacity_);
-    storage_.swap(other.storage_);
-    attachments_.swap(other.attachments_);
-}
-
 }  // namespace coproc::detail

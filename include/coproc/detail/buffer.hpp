@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace coproc::detail {
@@ -83,7 +84,14 @@ public:
     /// What the bytes live in; null for a heap buffer that has not grown yet. Owned by the buffer.
     buffer_storage* storage() noexcept { return storage_.get(); }
 
-    void swap(buffer& other) noexcept;
+    void swap(buffer& other) noexcept
+    {
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+        std::swap(capacity_, other.capacity_);
+        storage_.swap(other.storage_);
+        attachments_.swap(other.attachments_);
+    }
 
 private:
     void grow(std::size_t n);
