@@ -27,23 +27,33 @@ using waits = asio::posix::descriptor_base;
 // is part of it once for each fork server and each spawn.
 constexpr std::chrono::seconds startup_limit{60};
 
-// Waits on a copy, so that any number of coroutines on any executors can wait for the same thing.
-task<> ready(const os::descriptor& copied, waits::wait_type what)
-{
-    os::descriptor copy = copied.duplicate();
-    asio::posix::stream_descriptor watched{co_await asio::this_coro::executor, copy.get()};
-    static_cast<void>(copy.release());
-    co_await watched.async_wait(what, use_awaitable);
-}
+// A copy of a descriptor that Asio watches: so any number of coroutines on any executors can wait for the same thing. It is
+// not given to Asio to close, as a process made by fork must know it among the descriptors to be closed there.
+class watched_copy {
+public:
+    watched_copy(os::descriptor copy, const asio::any_io_executor& executor) : copy_{std::move(copy)}, watched_{executor, copy_.get()} {}
+    ~watched_copy() { static_cast<void>(watched_.release()); }
+    watched_copy(const watched_copy&) = delete;
+    watched_copy& operator=(const watched_copy&) = delete;
+
+    auto wait(waits::wait_type what) { return watched_.async_wait(what, use_awaitable); }
+
+private:
+    os::descriptor copy_;
+    asio::posix::stream_descriptor watched_;
+};
 
 task<> ready(int number, waits::wait_type what)
 {
     int copy = os::duplicate(number);
     if (copy < 0)
         os::fail("waiting for a process");
-    asio::posix::stream_descriptor watched{co_await asio::this_coro::executor, copy};
-    co_await watched.async_wait(what, use_awaitable);
+    watched_copy watched{os::descriptor{copy}, co_await asio::this_coro::executor};
+    auto either = watched.wait(what);
+    co_await std::move(either);
 }
+
+task<> ready(const os::descriptor& stream, waits::wait_type what) { return ready(stream.get(), what); }
 
 task<> limit(std::chrono::nanoseconds time)
 {
