@@ -16,7 +16,9 @@
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <optional>
 #include <poll.h>
+#include <set>
 #include <system_error>
 #include <unistd.h>
 #include <vector>
@@ -48,8 +50,32 @@ void fork_server::start()
 {
     auto& runtime = this_runtime();
     auto [ours, theirs] = os::make_packet_pair();
-    process_ = os::spawn(runtime.executable, theirs, runtime.arguments, runtime.environment_for(role_fork_server));
+    environment_ = runtime.environment_for(role_fork_server);
+    process_ = os::spawn(runtime.executable, theirs, runtime.arguments, environment_);
     requests_ = std::move(ours);
+}
+
+environment_changes fork_server::changes_of_environment() const
+{
+    std::scoped_lock lock{mutex_};
+    environment_changes result;
+    if (!requests_)
+        return result;
+    auto now = this_runtime().environment_for(role_fork_server);
+    if (now == environment_)
+        return result;
+    auto name_of = [](const std::string& variable) { return variable.substr(0, variable.find('=')); };
+    std::set<std::string> present;
+    for (auto& variable : now) {
+        auto name = name_of(variable);
+        if (std::find(environment_.begin(), environment_.end(), variable) == environment_.end())
+            result.emplace_back(name, variable.substr(std::min(variable.size(), name.size() + 1)));
+        present.insert(std::move(name));
+    }
+    for (auto& variable : environment_)
+        if (auto name = name_of(variable); !present.contains(name))
+            result.emplace_back(std::move(name), std::nullopt);
+    return result;
 }
 
 void fork_server::request(const os::descriptor& control)

@@ -6,9 +6,11 @@
 #pragma once
 
 #include "os/child.hpp"
+#include "process/launch.hpp"
 
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace coproc::detail {
 
@@ -18,6 +20,9 @@ public:
     /// Asks for a process that will read its order from `control`; starts the server if there is none.
     /// Throws std::system_error; the answer comes over the control socket.
     void request(const os::descriptor& control);
+    /// What has changed in this process's environment since the server, which has a copy, was started; nothing if there is
+    /// none. Should it be started anew meanwhile, they do no harm.
+    [[nodiscard]] environment_changes changes_of_environment() const;
     /// The server shall not kill this process when the parent dies.
     void forget(int pid);
     /// In words, for the case that a request had no answer; the server that is gone is reaped.
@@ -36,6 +41,7 @@ private:
     mutable std::mutex mutex_;
     os::descriptor requests_;
     os::child process_;
+    std::vector<std::string> environment_;
     std::string reason_ = "the fork server was not reached";
 };
 

@@ -88,12 +88,19 @@ launch prepare(const process_options& options, buffer call, std::array<os::descr
         result.standard[i] = open_stream(*streams[i], i, result.method, ours[i]);
     if (!options.working_directory.empty())
         result.working_directory = os::open_file(std::string{options.working_directory}.c_str(), O_PATH | O_DIRECTORY);
+    else if (result.method == start_method::forkserver) // whose directory is the one it was started in
+        result.working_directory = os::open_file(".", O_PATH | O_DIRECTORY);
     result.call = std::move(call);
     return result;
 }
 
-void launch::send(const os::descriptor& control, const os::descriptor& lifeline, const process_info& parent, start_method inherited)
+void launch::send(const os::descriptor& control, const os::descriptor& lifeline, const process_info& parent, start_method inherited,
+                  const environment_changes& before)
 {
+    environment_changes changes;
+    if (!clear_environment)
+        changes = before;
+    changes.insert(changes.end(), environment.begin(), environment.end());
     std::vector<int> descriptors{lifeline.get()};
     attached has;
     for (std::size_t i = 0; i < 3; ++i)
@@ -112,7 +119,7 @@ void launch::send(const os::descriptor& control, const os::descriptor& lifeline,
 
     buffer packet;
     output_archive archive{packet};
-    archive(start_kind, version, name, parent, inherited, environment, clear_environment, has, static_cast<std::uint64_t>(call.size()));
+    archive(start_kind, version, name, parent, inherited, changes, clear_environment, has, static_cast<std::uint64_t>(call.size()));
     if (!has.memory_file)
         packet.append(call.data(), call.size());
     if (packet.size() > max_packet)

@@ -40,8 +40,10 @@ struct launch {
     os::descriptor working_directory;
     buffer call; ///< a body function and its arguments
 
-    /// Sends the packet on `control`. Throws if it can't be made or sent.
-    void send(const os::descriptor& control, const os::descriptor& lifeline, const process_info& parent, start_method inherited);
+    /// Sends the packet on `control`; `before` are changes of the environment that come before its own. Throws if it can't
+    /// be made or sent.
+    void send(const os::descriptor& control, const os::descriptor& lifeline, const process_info& parent, start_method inherited,
+              const environment_changes& before);
 };
 
 /// The child's side.

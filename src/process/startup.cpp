@@ -30,7 +30,12 @@ constexpr int max_tries = 3;
 startup::startup(launch what) : launch_{std::move(what)}
 {
     this_runtime().check_begun();
-    request();
+    try {
+        request();
+    } catch (...) {
+        kill_child();
+        throw;
+    }
 }
 
 startup::~startup()
@@ -42,12 +47,20 @@ startup::~startup()
                 break;
             take(packet, {replies_.data(), packet.size});
         }
-        if (child_) {
-            child_.send_signal(SIGKILL);
-            child_.ended_within(known_milliseconds);
-            static_cast<void>(child_.try_wait());
-        }
-    } catch (const std::exception&) { // it was not made, or refused: there is nothing to kill
+    } catch (const std::exception&) { // it was not made, or refused
+    }
+    kill_child();
+}
+
+void startup::kill_child() noexcept
+{
+    if (!child_)
+        return;
+    try {
+        child_.send_signal(SIGKILL);
+        child_.ended_within(known_milliseconds);
+        static_cast<void>(child_.try_wait());
+    } catch (const std::exception&) { // no longer ours to kill
     }
 }
 
@@ -56,15 +69,19 @@ void startup::request()
     ++tries_;
     auto& runtime = this_runtime();
     auto [ours, theirs] = os::make_packet_pair();
-    {
+    auto send_order = [&, &control = ours](const environment_changes& environment) {
         std::scoped_lock lock{runtime.mutex};
         runtime.method_is_fixed = true;
-        launch_.send(ours, runtime.lifeline_for_children(), {runtime.self.name, this_process::pid()}, runtime.method);
-    }
+        launch_.send(control, runtime.lifeline_for_children(), {runtime.self.name, this_process::pid()}, runtime.method, environment);
+    };
     switch (launch_.method) {
-    case start_method::forkserver: this_fork_server().request(theirs); break;
+    case start_method::forkserver:
+        send_order(this_fork_server().changes_of_environment());
+        this_fork_server().request(theirs);
+        break;
     case start_method::spawn:
         child_ = os::spawn(runtime.executable, theirs, runtime.arguments, runtime.environment_for(role_process));
+        send_order({});
         break;
     case start_method::fork: {
         if (os::thread_count() > 1)
@@ -76,6 +93,7 @@ void startup::request()
             become_forked_child(std::move(theirs));
         }
         child_ = std::move(result.made);
+        send_order({});
         break;
     }
     }

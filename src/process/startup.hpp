@@ -9,7 +9,8 @@
 //
 // Whichever of 'P' and 'H' comes first names the process: so one whose fork server was killed under way is not lost. If
 // the socket ends before either, nothing of the user's has run, and the request is made again. With spawn and fork the
-// process is known at once, and only the new process answers.
+// process is known at once, and only the new process answers; it gets its order once it is known, so that it can't have
+// ended before (and be gone, where SIGCHLD is ignored).
 #pragma once
 
 #include "os/child.hpp"
@@ -51,6 +52,7 @@ private:
     void request();
     void take(os::packet& packet, std::span<const std::byte> bytes);
     void ended();
+    void kill_child() noexcept;
 
     launch launch_;
     os::descriptor control_;
