@@ -19,6 +19,7 @@ namespace coproc {
 /// started by spawn each time) and should have no side effects.
 ///
 /// Ignores SIGPIPE if the program left it at its default, as writing to a worker that died must be an error, not the end.
+/// Opens /dev/null in place of a standard stream that is closed, so that no other file takes its number.
 /// A second call does nothing. Not thread-safe: call it before threads are started.
 void init(int argc, char** argv);
 

@@ -137,6 +137,13 @@ descriptor_pair make_packet_pair()
 
 descriptor make_event() { return adopt(os::make_event(EFD_NONBLOCK), "making an event descriptor"); }
 
+void fill_standard_streams()
+{
+    for (int number : {0, 1, 2})
+        if (::fcntl(number, F_GETFD) < 0 && errno == EBADF)
+            static_cast<void>(::open("/dev/null", number == 0 ? O_RDONLY : O_WRONLY)); // the lowest free number is this one
+}
+
 descriptor open_file(const char* path, int flags, unsigned mode)
 {
     return adopt(os::open(path, flags, mode), (std::string{"opening "} + path).c_str());

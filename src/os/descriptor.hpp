@@ -54,6 +54,9 @@ struct descriptor_pair {
 [[nodiscard]] descriptor_pair make_packet_pair();
 /// A counter that wakes whoever polls it; non-blocking.
 [[nodiscard]] descriptor make_event();
+/// Opens /dev/null in place of each standard stream that is closed. Our own descriptors keep away from these numbers, but
+/// those of libraries (an event loop's) don't.
+void fill_standard_streams();
 /// Opens a file; the exception names the path.
 [[nodiscard]] descriptor open_file(const char* path, int flags, unsigned mode = 0666);
 

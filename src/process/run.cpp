@@ -1,6 +1,7 @@
 #include <coproc/run.hpp>
 
 #include "os/calls.hpp"
+#include "os/descriptor.hpp"
 #include "os/error.hpp"
 #include "os/signals.hpp"
 #include "process/child_main.hpp"
@@ -151,6 +152,7 @@ void init(int argc, char** argv)
         return;
     runtime.arguments.assign(argv, argv + argc);
     detail::become_what_was_asked();
+    os::fill_standard_streams();
     runtime.self.pid = this_process::pid();
     runtime.executable = os::open_file("/proc/self/exe", O_PATH);
     os::ignore_broken_pipes();
