@@ -41,7 +41,8 @@ void words::add(std::string_view word, std::uint64_t hash, std::uint64_t times)
         entries_[(slots_[place] & ~tag) - 1].count += times;
         return;
     }
-    entries_.push_back({hash, times, static_cast<std::uint32_t>(text_.size()), static_cast<std::uint32_t>(word.size())});
+    auto begin = static_cast<std::uint32_t>(text_.size()), length = static_cast<std::uint32_t>(word.size());
+    entries_.push_back({hash, times, begin, length});
     text_ += word;
     slots_[place] = (hash & tag) | entries_.size();
     if (entries_.size() * 2 > slots_.size())
