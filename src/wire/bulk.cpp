@@ -55,9 +55,10 @@ class message_storage final : public buffer_storage {
 public:
     std::byte* grow(std::byte* old, std::size_t used, std::size_t& capacity) override
     {
-        // The buffer asks for twice what it has; a little more than what one frame holds is no reason for a file.
-        if (capacity <= 2 * max_body && used <= max_body) {
-            std::size_t room = std::max<std::size_t>(capacity, 256);
+        // Twice what there was, so that a message of many small parts is copied once on average.
+        std::size_t room = std::max({capacity, 2 * used, std::size_t{512}});
+        if (capacity <= max_body && !file_) {
+            room = std::min(room, max_body);
             std::unique_ptr<std::byte[]> heap{new std::byte[room]};
             if (used != 0)
                 std::memcpy(heap.get(), old, used);
@@ -66,11 +67,11 @@ public:
             return heap_.get();
         }
         if (file_) {
-            std::size_t size = rounded(capacity);
+            std::size_t size = rounded(room);
             os::resize(file_->file, size);
             file_->bytes.resize(size);
         } else {
-            file_ = acquire_bulk(capacity);
+            file_ = acquire_bulk(room);
             if (used != 0)
                 std::memcpy(file_->bytes.data(), old, used);
             heap_.reset();
