@@ -56,7 +56,7 @@ public:
     std::byte* grow(std::byte* old, std::size_t used, std::size_t& capacity) override
     {
         // Twice what there was, so that a message of many small parts is copied once on average.
-        std::size_t room = std::max({capacity, 2 * used, std::size_t{512}});
+        std::size_t room = std::max({capacity, 2 * used, std::size_t{128}}); // a thousand small tasks in flight stay in the cache
         if (capacity <= max_body && !file_) {
             room = std::min(room, max_body);
             std::unique_ptr<std::byte[]> heap{new std::byte[room]};
