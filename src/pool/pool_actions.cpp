@@ -106,6 +106,13 @@ void pool_state::send(parcel& p, worker_id to)
 {
     auto& worker = workers_.at(to);
     auto place = scheduler_.place(p.id);
+    // A task that runs for long keeps its slot, however many behind it were sent and withdrawn since.
+    auto in_use = [&](std::uint64_t number) {
+        auto* other = find(worker.by_number[number % task_slots]);
+        return other && other != &p && other->number % task_slots == number % task_slots;
+    };
+    for (std::size_t tries = 0; tries < task_slots && in_use(worker.link->next_number()); ++tries)
+        worker.link->skip_number();
     try {
         p.number = worker.link->send_task(p.body, p.count, place.first, p.keep);
     } catch (...) {
@@ -172,6 +179,7 @@ void pool_state::finish(job_id id)
 
 void pool_state::fail_all()
 {
+    failed_ = true;
     if (!reason_)
         reason_ = [] { return std::make_exception_ptr(error{"the pool has failed"}); };
     closing_ = true;

@@ -49,7 +49,7 @@ void pool_state::submit(const std::shared_ptr<job>& work)
         if (work->waiters)
             return;
         if (closing_) {
-            if (reason_)
+            if (failed_)
                 std::rethrow_exception(reason_());
             throw usage_error{"the pool is closed: it takes no more tasks"};
         }

@@ -113,7 +113,7 @@ private:
     std::vector<std::uint64_t> tokens_;
     pool_options options_;
     bool in_line_;
-    bool closing_ = false;
+    bool closing_ = false, failed_ = false;
     scheduler scheduler_;
     std::map<worker_id, seat> workers_;
     std::vector<parcel> parcels_; ///< by the chunk's slot, which the scheduler gave it
@@ -145,6 +145,7 @@ void pool_state::turn(F f)
         to_destroy.swap(to_destroy_);
         jobs.swap(jobs_to_destroy_);
     }
+    jobs.clear(); // who is woken must not find that we still hold his arguments
     for (auto& [waiter, error] : to_wake)
         waiter->wake(error);
 }

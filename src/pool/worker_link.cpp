@@ -63,8 +63,11 @@ worker_link::~worker_link()
     for (int number : {doorbell_.get(), tasks_.get(), watched_control_, process_ ? process_->pidfd() : -1})
         set_.remove(number);
     starting_.reset();
-    if (process_)
+    if (process_) {
         process_->kill_and_reap();
+        process_.reset();
+        static_cast<void>(listed_children()); // forgets it
+    }
 }
 
 // A startup that is tried again has a new socket.

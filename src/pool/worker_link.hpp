@@ -46,6 +46,9 @@ public:
     /// Queues a task and returns its number at this worker; flush sends it. The message stays the caller's and must stay
     /// as it is until the worker is done with it; what `keep` then holds, too. Throws if its memory file can't be made.
     std::uint64_t send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep);
+    /// The number that send_task gives next, and another one instead, if its slot in the page is not free.
+    [[nodiscard]] std::uint64_t next_number() const noexcept { return tasks_sent_ + 1; }
+    void skip_number() noexcept { ++tasks_sent_; }
     bool withdraw(std::uint64_t number) noexcept { return page_.withdraw(number); }
     [[nodiscard]] bool begun(std::uint64_t number) const noexcept { return page_.state(number) == task_state::taken; }
     [[nodiscard]] std::size_t calls_done() const noexcept { return page_.calls_done(); }
