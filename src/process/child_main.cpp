@@ -24,8 +24,10 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <span>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace coproc::detail {
@@ -108,14 +110,21 @@ void become_child(os::descriptor control)
     int code = cannot_begin;
     try {
         os::leave_terminal_interrupts();
-        order order = receive_order(control);
-        os::descriptor lifeline = os::die_with(order.lifeline);
-        order.lifeline.reset();
+        order order;
+        os::descriptor lifeline;
         const entry* entry = nullptr;
-        input_archive in{order.call.data(), order.call.size(), &order.attachments};
+        std::optional<input_archive> in;
         try {
+            order = receive_order(control);
+            lifeline = os::die_with(order.lifeline);
+            order.lifeline.reset();
             arrange(order);
-            entry = &decode_entry(in);
+            in.emplace(order.call.data(), order.call.size(), &order.attachments);
+            entry = &decode_entry(*in);
+        } catch (const std::system_error& e) {
+            int number = e.code().value();
+            answer(control, startup_reply::failed, std::as_bytes(std::span{&number, 1}));
+            ::_exit(cannot_begin);
         } catch (const std::exception& e) {
             answer(control, startup_reply::refused, std::as_bytes(std::span{e.what(), std::strlen(e.what())}));
             ::_exit(cannot_begin);
@@ -123,7 +132,7 @@ void become_child(os::descriptor control)
         int numbers[] = {::getpid(), lifeline.get()};
         answer(control, startup_reply::hello, std::as_bytes(std::span{numbers}));
         control.reset();
-        code = run_call(*entry, in);
+        code = run_call(*entry, *in);
     } catch (const std::exception& e) {
         report(e.what());
     }

@@ -9,6 +9,8 @@
 #include "process/runtime.hpp"
 #include "process/startup.hpp"
 
+#include <coproc/error.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -90,7 +92,7 @@ void fork_server::request(const os::descriptor& control)
             return;
         reap();
     }
-    throw std::system_error{EPIPE, std::generic_category(), reason_};
+    throw error{"no process could be started: " + reason_};
 }
 
 void fork_server::forget(int pid)

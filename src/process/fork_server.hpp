@@ -18,7 +18,7 @@ namespace coproc::detail {
 class fork_server {
 public:
     /// Asks for a process that will read its order from `control`; starts the server if there is none.
-    /// Throws std::system_error; the answer comes over the control socket.
+    /// Throws std::system_error, or error if no server stays alive; the answer comes over the control socket.
     void request(const os::descriptor& control);
     /// What has changed in this process's environment since the server, which has a copy, was started; nothing if there is
     /// none. Should it be started anew meanwhile, they do no harm.

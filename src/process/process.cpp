@@ -8,6 +8,7 @@
 #include <coproc/error.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/multiple_exceptions.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
@@ -15,6 +16,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <exception>
 
 namespace coproc {
 namespace detail {
@@ -43,14 +45,19 @@ private:
     asio::posix::stream_descriptor watched_;
 };
 
-task<> ready(int number, waits::wait_type what)
+os::descriptor copy_of(int number)
 {
     int copy = os::duplicate(number);
     if (copy < 0)
         os::fail("waiting for a process");
-    watched_copy watched{os::descriptor{copy}, co_await asio::this_coro::executor};
-    auto either = watched.wait(what);
-    co_await std::move(either);
+    return os::descriptor{copy};
+}
+
+task<> ready(int number, waits::wait_type what)
+{
+    watched_copy watched{copy_of(number), co_await asio::this_coro::executor};
+    auto wait = watched.wait(what);
+    co_await std::move(wait);
 }
 
 task<> ready(const os::descriptor& stream, waits::wait_type what) { return ready(stream.get(), what); }
@@ -65,9 +72,15 @@ task<> limit(std::chrono::nanoseconds time)
 task<bool> ready_within(int number, waits::wait_type what, std::chrono::nanoseconds time)
 {
     using namespace asio::experimental::awaitable_operators;
-    auto either = ready(number, what) || limit(time);
-    auto first = co_await std::move(either);
-    co_return first.index() == 0;
+    // Made before, as `||` waits for the other side when one side fails.
+    watched_copy watched{copy_of(number), co_await asio::this_coro::executor};
+    try {
+        auto either = watched.wait(what) || limit(time);
+        auto first = co_await std::move(either);
+        co_return first.index() == 0;
+    } catch (const asio::multiple_exceptions& both) { // cancelled: the same twice
+        std::rethrow_exception(both.first_exception());
+    }
 }
 
 } // namespace
@@ -149,13 +162,9 @@ task<exit_status> join_state(std::shared_ptr<detail::process_state> state)
 
 task<std::optional<exit_status>> join_state_for(std::shared_ptr<detail::process_state> state, std::chrono::nanoseconds time)
 {
-    using namespace asio::experimental::awaitable_operators;
     if (auto status = state->poll(); status || time <= time.zero())
         co_return status;
-    auto either = join_state(state) || detail::limit(time);
-    auto first = co_await std::move(either);
-    if (first.index() == 0)
-        co_return std::get<0>(first);
+    static_cast<void>(co_await detail::ready_within(state->pidfd(), detail::waits::wait_read, time));
     co_return state->poll();
 }
 

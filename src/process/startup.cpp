@@ -131,7 +131,7 @@ void startup::take(os::packet& packet, std::span<const std::byte> bytes)
         lifeline_ = lifeline;
         accepted_ = true;
         return;
-    case startup_reply::failed: os::fail(number, "cloning a process in the fork server");
+    case startup_reply::failed: os::fail(number, "starting a process");
     case startup_reply::refused: throw protocol_error{std::string{reinterpret_cast<const char*>(bytes.data()) + 1, bytes.size() - 1}};
     }
     throw protocol_error{"a new process answered with something unknown"};

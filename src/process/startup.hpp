@@ -63,7 +63,8 @@ private:
     int tries_ = 0;
 };
 
-/// What comes back on the control socket; the packet's first byte.
+/// What comes back on the control socket; the packet's first byte. `failed` carries an errno, of the fork server or of the new
+/// process, `refused` a text.
 enum class startup_reply : unsigned char { process = 'P', failed = 'F', hello = 'H', refused = 'R' };
 
 } // namespace coproc::detail
