@@ -13,7 +13,7 @@
 #include <atomic>
 #include <csignal>
 #include <list>
-#include <memory>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -152,6 +152,29 @@ TEST_CASE("cancelled joins leave the process alive, and new ones all see its end
     p.terminate();
     loop.run();
     CHECK(seen == 5);
+}
+
+TEST_CASE("a join with a time that is cancelled says so, as one without")
+{
+    process p = sync_wait(process::start(wait_for_the_end));
+    asio::io_context loop;
+    asio::cancellation_signal first, second;
+    int aborted = 0;
+    const auto count = [&](std::exception_ptr failure, const auto&) {
+        try {
+            if (failure)
+                std::rethrow_exception(failure);
+        } catch (const std::system_error& e) {
+            aborted += e.code() == asio::error::operation_aborted;
+        }
+    };
+    asio::co_spawn(loop, p.join(), asio::bind_cancellation_slot(first.slot(), count));
+    asio::co_spawn(loop, p.join_for(60s), asio::bind_cancellation_slot(second.slot(), count));
+    loop.poll();
+    first.emit(asio::cancellation_type::all);
+    second.emit(asio::cancellation_type::all);
+    loop.run();
+    CHECK(aborted == 2);
 }
 
 TEST_CASE("a loop that is destroyed while joins wait leaves the process alone")

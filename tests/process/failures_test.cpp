@@ -1,0 +1,228 @@
+// When the system has no more of something: a start works or fails with the kernel's reason, and leaves nothing.
+#include "process/fork_server.hpp"
+#include "process/support.hpp"
+#include "support/eventually.hpp"
+#include "support/hang_guard.hpp"
+#include "support/injection.hpp"
+#include "support/proc.hpp"
+
+#include <coproc/error.hpp>
+
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace coproc;
+using namespace tests;
+using support::injection;
+
+namespace {
+
+// Starts a process with three pipes and joins it. The errno, 0 if all went well, -1 for an error of coproc's own.
+task<int> try_one(start_method method)
+{
+    try {
+        auto options = by(method);
+        options.standard_input = pipe_stream;
+        options.standard_output = pipe_stream;
+        options.standard_error = pipe_stream;
+        process p = co_await process::start(options, [] { return 9; });
+        const auto end = co_await p.join();
+        co_return end.code() == 9 ? 0 : 1000;
+    } catch (const std::system_error& e) {
+        co_return e.code().value();
+    } catch (const error&) {
+        co_return -1;
+    }
+}
+
+// Neither descriptors nor processes but the fork server.
+bool nothing_left(std::size_t descriptors)
+{
+    detail::this_fork_server().stop();
+    return active_children().empty() && support::children_of(::getpid()).empty()
+           && support::open_descriptors(::getpid()).size() == descriptors;
+}
+
+std::size_t without_fork_server()
+{
+    detail::this_fork_server().stop();
+    return support::open_descriptors(::getpid()).size();
+}
+
+} // namespace
+
+TEST_CASE("whichever system call of a start fails, it fails with that reason or works, and leaves nothing")
+{
+    support::time_limit limit{std::chrono::seconds{75}};
+    EACH_START_METHOD(method);
+    const int error = GENERATE(EMFILE, ENOMEM);
+    CAPTURE(error);
+    int calls = 0;
+    const std::size_t before = without_fork_server();
+    {
+        injection counting{[&](os::call) {
+            ++calls;
+            return os::verdict{};
+        }};
+        REQUIRE(await([=] { return try_one(method); }) == 0);
+    }
+    REQUIRE(calls >= 7);
+    REQUIRE(nothing_left(before));
+    int failures = 0;
+    for (int index = 0; index < calls + 2; ++index) {
+        CAPTURE(index);
+        int result = 0;
+        {
+            injection one{injection::fails_at(index, error)};
+            result = await([=] { return try_one(method); });
+        }
+        // In a forked process the injection goes on: its own failure is told by an error of coproc's.
+        CAPTURE(result);
+        CHECK((result == 0 || result == error || (method == start_method::fork && result != 1000)));
+        failures += result != 0;
+        REQUIRE(nothing_left(before));
+    }
+    CHECK(failures >= 7);
+    CHECK(await([=] { return try_one(method); }) == 0);
+}
+
+TEST_CASE("interrupted system calls don't keep a start from working")
+{
+    EACH_START_METHOD(method);
+    std::size_t count = 0;
+    injection every_other{[&](os::call call) {
+        const bool makes_a_process = call == os::call::spawn || call == os::call::fork; // which is never interrupted
+        return os::verdict{!makes_a_process && count++ % 3 != 0 ? EINTR : 0, SIZE_MAX};
+    }};
+    for (int i = 0; i < 5; ++i)
+        CHECK(await([=] { return try_one(method); }) == 0);
+    CHECK(count > 0);
+}
+
+TEST_CASE("output and input that move a byte at a time arrive whole")
+{
+    EACH_START_METHOD(method);
+    std::size_t count = 0;
+    await([&]() -> task<> {
+        auto options = piped(method);
+        options.standard_input = pipe_stream;
+        process p = co_await process::start(options, [] {
+            for (int c; (c = ::getchar()) != EOF;)
+                ::putchar(c + 1);
+        });
+        injection slow{[&](os::call call) {
+            ++count;
+            return call == os::call::read || call == os::call::write ? os::verdict{0, 1} : os::verdict{};
+        }};
+        const bool written = co_await p.write_input(std::string(500, 'a'));
+        p.close_input();
+        const auto text = co_await all_output(p);
+        CHECK(written);
+        CHECK(text == std::string(500, 'b'));
+    });
+    CHECK(count >= 1000);
+}
+
+TEST_CASE("no more processes is EAGAIN, and the next start works")
+{
+    const auto [method, call] = GENERATE(table<start_method, os::call>({{start_method::spawn, os::call::spawn},
+                                                                        {start_method::forkserver, os::call::spawn},
+                                                                        {start_method::fork, os::call::fork}}));
+    INFO("start method " << to_string(method));
+    const std::size_t before = without_fork_server();
+    {
+        injection one{injection::fails(call, EAGAIN)};
+        CHECK(await([method = method] { return try_one(method); }) == EAGAIN);
+    }
+    CHECK(nothing_left(before));
+    CHECK(await([method = method] { return try_one(method); }) == 0);
+}
+
+TEST_CASE("a fork server that runs out of descriptors says so, and the next start works once it has some")
+{
+    REQUIRE(await([] { return try_one(start_method::forkserver); }) == 0);
+    const pid_t server = detail::this_fork_server().pid();
+    rlimit before{}, low{};
+    REQUIRE(::prlimit(server, RLIMIT_NOFILE, nullptr, &before) == 0);
+    // Its standard streams, socket and file, once it has seen the end of the first process.
+    REQUIRE(support::eventually([=] { return support::open_descriptors(server).size() == 5; }));
+    // One more is needed for the request, one for the pidfd of the process.
+    const auto free = GENERATE(0u, 1u);
+    low = before;
+    low.rlim_cur = 5 + free;
+    REQUIRE(::prlimit(server, RLIMIT_NOFILE, &low, nullptr) == 0);
+    const int result = await([] { return try_one(start_method::forkserver); });
+    CAPTURE(free, result);
+    CHECK((result == EMFILE || (free == 0 && result == -1)));
+    REQUIRE(::prlimit(server, RLIMIT_NOFILE, &before, nullptr) == 0);
+    CHECK(await([] { return try_one(start_method::forkserver); }) == 0);
+}
+
+TEST_CASE("with N descriptors to have, for each N, a start works or fails with EMFILE, and afterwards all is well")
+{
+    support::time_limit limit{std::chrono::seconds{75}};
+    EACH_START_METHOD(method);
+    const std::size_t before = without_fork_server();
+    rlimit files{};
+    ::getrlimit(RLIMIT_NOFILE, &files);
+    // The lowest numbers are dense here, so that N counts what may still be opened.
+    const int base = ::dup(0);
+    ::close(base);
+    int works = 0, fails = 0;
+    for (int n = 0; n <= 40; ++n) {
+        CAPTURE(n);
+        rlimit low = files;
+        low.rlim_cur = static_cast<rlim_t>(base + n);
+        ::setrlimit(RLIMIT_NOFILE, &low);
+        const int result = await([=] { return try_one(method); });
+        ::setrlimit(RLIMIT_NOFILE, &files);
+        CHECK((result == 0 || result == EMFILE));
+        works += result == 0;
+        fails += result != 0;
+        REQUIRE(support::eventually([=] { return nothing_left(before); }));
+        REQUIRE(await([=] { return try_one(method); }) == 0);
+        REQUIRE(nothing_left(before));
+    }
+    CHECK(works > 5);
+    CHECK(fails > 5);
+}
+
+TEST_CASE("failing starts close nobody else's descriptors", "[LIM-002][threads]")
+{
+    const auto method = GENERATE(start_method::forkserver, start_method::spawn);
+    INFO("start method " << to_string(method));
+    std::atomic<bool> done{false};
+    std::atomic<int> stolen{0}, opened{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 3; ++t)
+        threads.emplace_back([&] {
+            while (!done) {
+                const int number = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+                struct stat first{}, second{};
+                stolen += ::fstat(number, &first) != 0;
+                std::this_thread::yield();
+                stolen += ::fstat(number, &second) != 0 || first.st_ino != second.st_ino;
+                stolen += ::close(number) != 0;
+                ++opened;
+            }
+        });
+    int failures = 0;
+    for (int i = 0; i < 60; ++i) {
+        injection one{injection::fails_at(i % 30, EMFILE)};
+        failures += await([=] { return try_one(method); }) != 0;
+    }
+    done = true;
+    for (auto& thread : threads)
+        thread.join();
+    CHECK(failures > 5);
+    CHECK(stolen == 0);
+    CHECK(opened > 0);
+}
