@@ -71,6 +71,9 @@ packet receive_packet(int socket, std::span<std::byte> to, wait wait)
     message.msg_control = control.bytes.data();
     message.msg_controllen = control.bytes.size();
     ssize_t size = os::receive_message(socket, message, wait == wait::yes ? 0 : MSG_DONTWAIT);
+    // A peer that closes with packets of ours unread is told once, ahead of what it had sent before.
+    if (size < 0 && errno == ECONNRESET)
+        size = os::receive_message(socket, message, wait == wait::yes ? 0 : MSG_DONTWAIT);
     if (size < 0) {
         if (errno == EAGAIN)
             return {received::would_block, 0, {}};

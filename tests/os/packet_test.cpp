@@ -157,6 +157,20 @@ TEST_CASE("a peer that dies with unread packets is an end, not an error", "[os]"
     CHECK(os::receive_packet(pair.second.get(), to, os::wait::no).what == os::received::end);
 }
 
+TEST_CASE("what a peer sent before it ended with unread packets is not lost", "[os]")
+{
+    auto pair = os::make_packet_pair();
+    REQUIRE(os::send_packet(pair.second.get(), bytes_of("unread"), {}) == os::sent::yes);
+    const int number = pair.second.get();
+    REQUIRE(os::send_packet(pair.first.get(), bytes_of("answer"), {&number, 1}) == os::sent::yes);
+    pair.first.reset();
+    std::array<std::byte, 8> to{};
+    const auto packet = os::receive_packet(pair.second.get(), to, os::wait::no);
+    CHECK(packet.size == 6);
+    CHECK(packet.descriptors.size() == 1);
+    CHECK(os::receive_packet(pair.second.get(), to, os::wait::no).what == os::received::end);
+}
+
 TEST_CASE("a full socket would block, and takes the packet once there is room", "[os]")
 {
     const auto pair = os::make_packet_pair();
