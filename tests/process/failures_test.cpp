@@ -38,7 +38,8 @@ task<int> try_one(start_method method)
         co_return end.code() == 9 ? 0 : 1000;
     } catch (const std::system_error& e) {
         co_return e.code().value();
-    } catch (const error&) {
+    } catch (const error& e) {
+        UNSCOPED_INFO("error: " << e.what());
         co_return -1;
     }
 }
