@@ -83,7 +83,7 @@ public:
     [[nodiscard]] auto apply(const call_options& options, F&& f, Args&&... args) -> task<detail::call_result_t<F, Args...>>
     {
         using result = detail::call_result_t<F, Args...>;
-        return finish<result>(state_, std::make_shared<detail::single_job<result>>(options, std::forward<F>(f), std::forward<Args>(args)...));
+        return finish<result>(state(), std::make_shared<detail::single_job<result>>(options, std::forward<F>(f), std::forward<Args>(args)...));
     }
 
     /// The same, without waiting: the task is submitted before this returns.
@@ -98,8 +98,8 @@ public:
     {
         using result = detail::call_result_t<F, Args...>;
         auto job = std::make_shared<detail::single_job<result>>(options, std::forward<F>(f), std::forward<Args>(args)...);
-        detail::submit_job(state_, job);
-        return {state_, std::move(job)};
+        detail::submit_job(state(), job);
+        return {state(), std::move(job)};
     }
 
     /// Applies `f` to each element of `inputs` in the workers; results keep the order of the inputs.
@@ -136,6 +136,7 @@ public:
 
 private:
     static pool_options with_workers(int workers);
+    const std::shared_ptr<detail::pool_state>& state() const;
 
     template <class R, class Job>
     static auto finish(std::shared_ptr<detail::pool_state> state, std::shared_ptr<Job> job) -> task<decltype(job->take())>
@@ -147,7 +148,7 @@ private:
     template <class R, bool Spread, class F, class View>
     auto start_map(const call_options& options, const F& f, View view)
     {
-        return finish<R>(state_, std::make_shared<detail::map_job<R, std::decay_t<F>, View, Spread>>(options, f, std::move(view)));
+        return finish<R>(state(), std::make_shared<detail::map_job<R, std::decay_t<F>, View, Spread>>(options, f, std::move(view)));
     }
     template <class F, class Element, class View, std::size_t... I>
     auto start_starmap(const call_options& options, const F& f, View view, std::index_sequence<I...>)

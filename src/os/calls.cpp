@@ -145,7 +145,7 @@ int make_watch_set()
 
 int make_memory_file(const char* name)
 {
-    return uninterrupted(call::make_memory_file, [&](std::size_t) { return ::memfd_create(name, MFD_CLOEXEC); });
+    return uninterrupted(call::make_memory_file, [&](std::size_t) { return ::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); });
 }
 
 int resize(int descriptor, std::size_t size)

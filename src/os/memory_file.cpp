@@ -59,6 +59,19 @@ mapping map(const descriptor& file, std::size_t size, access access)
     return mapping{static_cast<std::byte*>(data), size};
 }
 
+void seal(const descriptor& file, growth growth)
+{
+    int seals = F_SEAL_SHRINK | F_SEAL_SEAL | (growth == growth::no ? F_SEAL_GROW : 0);
+    if (::fcntl(file.get(), F_ADD_SEALS, seals) < 0)
+        fail("sealing a memory file");
+}
+
+bool can_shrink(const descriptor& file) noexcept
+{
+    int seals = ::fcntl(file.get(), F_GET_SEALS);
+    return seals < 0 || (seals & F_SEAL_SHRINK) == 0;
+}
+
 descriptor read_only(const descriptor& file)
 {
     return open_file(("/proc/self/fd/" + std::to_string(file.get())).c_str(), O_RDONLY);

@@ -41,6 +41,11 @@ void resize(const descriptor& file, std::size_t size);
 enum class access { read, read_write };
 /// Shows the first `size` bytes of the file; touching what lies beyond its end is SIGBUS, so check size_of before.
 [[nodiscard]] mapping map(const descriptor& file, std::size_t size, access);
+/// Nobody can make the file shorter any more (with `growth::no`: nor longer), so that what was mapped stays there: a
+/// shorter file would be SIGBUS for whoever reads it.
+enum class growth { no, yes };
+void seal(const descriptor& file, growth growth);
+[[nodiscard]] bool can_shrink(const descriptor& file) noexcept;
 /// A second descriptor for the file that can't be mapped for writing.
 [[nodiscard]] descriptor read_only(const descriptor& file);
 

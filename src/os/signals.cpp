@@ -10,10 +10,15 @@ namespace {
 
 constexpr int interrupts[] = {SIGINT, SIGTERM};
 std::atomic<int> interrupt_writer{-1};
+std::atomic<bool> caught[2];
 
+// The next one, of either kind, is deadly.
 void forward(int number)
 {
     int kept = errno;
+    for (int i = 0; i < 2; ++i)
+        if (caught[i].load(std::memory_order_relaxed))
+            reset_signal(interrupts[i]);
     auto byte = static_cast<unsigned char>(number);
     [[maybe_unused]] auto written = ::write(interrupt_writer.load(std::memory_order_relaxed), &byte, 1);
     errno = kept;
@@ -76,15 +81,15 @@ interrupt_pipe::interrupt_pipe() : pipe_{make_pipe()}
         if (now.sa_handler != SIG_DFL)
             continue;
         now.sa_handler = forward;
-        now.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
-        caught_[i] = ::sigaction(interrupts[i], &now, nullptr) == 0;
+        now.sa_flags = SA_RESTART;
+        caught[i] = ::sigaction(interrupts[i], &now, nullptr) == 0;
     }
 }
 
 interrupt_pipe::~interrupt_pipe()
 {
     for (int i = 0; i < 2; ++i)
-        if (caught_[i])
+        if (caught[i].exchange(false))
             reset_signal(interrupts[i]);
     interrupt_writer.store(-1);
 }

@@ -32,7 +32,6 @@ public:
 
 private:
     descriptor_pair pipe_;
-    bool caught_[2] = {false, false};
 };
 
 } // namespace coproc::os

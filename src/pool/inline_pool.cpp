@@ -1,6 +1,6 @@
 // coproc::inline_workers: the same jobs, run where they are awaited.
 #include "pool/pool_state.hpp"
-#include "process/loop.hpp"
+#include "wire/exception.hpp"
 
 #include <coproc/detail/entry.hpp>
 #include <coproc/error.hpp>
@@ -34,8 +34,32 @@ struct inline_call {
 
 } // namespace
 
+bool pool_state::claim_inline(const job& work)
+{
+    std::scoped_lock lock{mutex_};
+    return work.waiters->runs_inline && !std::exchange(work.waiters->begun_inline, true);
+}
+
+void pool_state::end_inline(job& work, std::exception_ptr failure)
+{
+    turn([&] {
+        if (std::exchange(work.waiters->done, true))
+            return; // it was cancelled
+        if (failure) { // as it would come from a worker
+            buffer bytes;
+            output_archive out{bytes};
+            encode_exception(out, failure, work.name.c_str(), 0);
+            input_archive in{bytes.data(), bytes.size()};
+            work.failure = decode_exception(in);
+        }
+        for (auto& waiter : work.waiters->waiting.take())
+            to_wake_.emplace_back(std::move(waiter), std::error_code{});
+    });
+}
+
 void pool_state::run_inline(job& work)
 {
+    std::exception_ptr failure;
     try {
         for (std::size_t index = 0;; ++index) {
             inline_call one{work};
@@ -45,25 +69,27 @@ void pool_state::run_inline(job& work)
             one.keep(work, index);
         }
     } catch (...) {
-        work.failure = std::current_exception();
+        failure = std::current_exception();
     }
-    work.waiters->done = true;
+    end_inline(work, failure);
 }
 
 task<> pool_state::run_inline_coroutine(std::shared_ptr<job> work)
 {
+    std::exception_ptr failure;
     try {
         for (std::size_t index = 0;; ++index) {
             inline_call one{*work};
             if (!one.what)
                 break;
-            co_await one.what->coroutine(*one.call);
+            auto end = one.what->coroutine(*one.call);
+            co_await std::move(end);
             one.keep(*work, index);
         }
     } catch (...) {
-        work->failure = std::current_exception();
+        failure = std::current_exception();
     }
-    work->waiters->done = true;
+    end_inline(*work, failure);
 }
 
 } // namespace coproc::detail

@@ -40,7 +40,7 @@ std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_optio
 void submit_job(const std::shared_ptr<pool_state>& pool, std::shared_ptr<job> work)
 {
     pool->submit(work);
-    if (pool->in_line() && !work->coroutine)
+    if (pool->in_line() && !work->coroutine && pool->claim_inline(*work))
         pool->run_inline(*work);
 }
 
@@ -55,7 +55,7 @@ task<> wait_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
     submit_job(pool, work);
     if (pool->done(*work))
         co_return;
-    auto end = pool->in_line() ? pool->run_inline_coroutine(work) : pool->wait(work);
+    auto end = pool->in_line() && pool->claim_inline(*work) ? pool->run_inline_coroutine(work) : pool->wait(work);
     co_await std::move(end);
 }
 
@@ -67,8 +67,8 @@ task<> limit(std::chrono::nanoseconds time)
 
 task<> close_pool(std::shared_ptr<pool_state> pool)
 {
+    pool->close(); // first: no worker is started for this
     pool->bind(co_await asio::this_coro::executor);
-    pool->close();
     auto end = pool->wait(nullptr);
     co_await std::move(end);
     if (auto failure = pool->finalizer_failure())
@@ -98,6 +98,11 @@ task<bool> finish_job_within(std::shared_ptr<pool_state> pool, std::shared_ptr<j
         co_return true;
     if (time <= time.zero())
         co_return false;
+    if (pool->in_line()) { // whoever waits is who runs it, to its end
+        auto end = wait_job(pool, work);
+        co_await std::move(end);
+        co_return true;
+    }
     auto either = wait_job(pool, work) || limit(time);
     auto first = co_await std::move(either);
     co_return first.index() == 0 || pool->done(*work);
@@ -127,8 +132,15 @@ pool::~pool()
         state_->terminate("the pool was destroyed before the task was done");
 }
 
-int pool::size() const noexcept { return state_->size(); }
-task<> pool::close() { return detail::close_pool(state_); }
-void pool::terminate() { state_->terminate("the pool was terminated before the task was done"); }
+const std::shared_ptr<detail::pool_state>& pool::state() const
+{
+    if (!state_)
+        throw usage_error{"this pool was moved away"};
+    return state_;
+}
+
+int pool::size() const noexcept { return state_ ? state_->size() : 0; }
+task<> pool::close() { return detail::close_pool(state()); }
+void pool::terminate() { state()->terminate("the pool was terminated before the task was done"); }
 
 } // namespace coproc

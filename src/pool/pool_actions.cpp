@@ -3,6 +3,7 @@
 
 #include <coproc/error.hpp>
 
+#include <cerrno>
 #include <csignal>
 
 namespace coproc::detail {
@@ -15,7 +16,7 @@ void pool_state::carry_out()
         carry_out(*a);
     for (auto& [id, worker] : workers_)
         if (std::exchange(worker.dirty, false))
-            worker.link->flush();
+            flush(worker);
     listen();
     if (scheduler_.closed())
         for (auto& waiter : closers_.take())
@@ -30,7 +31,9 @@ void pool_state::carry_out(const action& a)
     case act::withdraw: {
         auto worker = workers_.find(a.worker);
         auto* chunk = find(a.chunk);
-        bool in_time = worker != workers_.end() && chunk && worker->second.link->withdraw(chunk->number);
+        bool in_time = worker != workers_.end() && chunk && chunk->at == a.worker && worker->second.link->withdraw(chunk->number);
+        if (in_time)
+            chunk->at = 0;
         return scheduler_.withdrawn(a.chunk, in_time);
     }
     case act::drop: discard(a.chunk); return;
@@ -40,11 +43,28 @@ void pool_state::carry_out(const action& a)
         auto& worker = workers_.at(a.worker);
         worker.link->send_stop();
         worker.dirty = true;
-        worker.patience = std::make_unique<asio::steady_timer>(executor_);
         worker.next_signal = SIGTERM;
-        return lose_patience(a.worker);
+        return be_patient(a.worker, worker);
     }
     case act::give_up: return fail_all();
+    }
+}
+
+void pool_state::be_patient(worker_id id, seat& worker)
+{
+    worker.patience = std::make_unique<asio::steady_timer>(executor_);
+    lose_patience(id);
+}
+
+void pool_state::flush(seat& worker)
+{
+    try {
+        worker.link->flush();
+    } catch (const std::system_error& e) {
+        // Too many descriptors are under way, or no memory for them: they are sent a little later.
+        if (e.code().value() != ETOOMANYREFS && e.code().value() != ENOBUFS && e.code().value() != ENOMEM)
+            throw;
+        look_again_soon();
     }
 }
 
@@ -109,7 +129,7 @@ void pool_state::send(parcel& p, worker_id to)
     // A task that runs for long keeps its slot, however many behind it were sent and withdrawn since.
     auto in_use = [&](std::uint64_t number) {
         auto* other = find(worker.by_number[number % task_slots]);
-        return other && other != &p && other->number % task_slots == number % task_slots;
+        return other && other != &p && other->at == to && other->number % task_slots == number % task_slots;
     };
     for (std::size_t tries = 0; tries < task_slots && in_use(worker.link->next_number()); ++tries)
         worker.link->skip_number();
@@ -121,6 +141,7 @@ void pool_state::send(parcel& p, worker_id to)
         discard(id);
         return scheduler_.failed(id, place.first);
     }
+    p.at = to;
     worker.by_number[p.number % task_slots] = p.id;
     worker.dirty = true;
     if (scheduler_.has_several(to))
@@ -153,7 +174,7 @@ void pool_state::lose_patience(worker_id id)
         auto self = weak.lock();
         if (error || !self)
             return;
-        self->turn([&] {
+        self->turn_of_handler([&] {
             auto found = self->workers_.find(id);
             if (found == self->workers_.end())
                 return;

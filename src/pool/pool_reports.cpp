@@ -28,7 +28,7 @@ void pool_state::listen()
         return readiness_->cancel();
     readiness_->async_wait(asio::posix::descriptor_base::wait_read, [weak = weak_from_this()](std::error_code error) {
         if (auto self = weak.lock(); self && !error)
-            self->turn([&] { self->collect(); });
+            self->turn_of_handler([&] { self->collect(); });
     });
 }
 
@@ -89,7 +89,7 @@ void pool_state::look_again_soon()
         auto self = weak.lock();
         if (error || !self)
             return;
-        self->turn([&] {
+        self->turn_of_handler([&] {
             self->glance_is_set_ = false;
             for (auto& [id, worker] : self->workers_)
                 self->look(*worker.link);
@@ -117,7 +117,7 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
         throw protocol_error{"a worker sent a frame that only pools send"};
     chunk_id id = workers_.at(link.id()).by_number[header.number % task_slots];
     auto* p = find(id);
-    if (!p || p->number != header.number || !link.begun(header.number))
+    if (!p || p->at != link.id() || p->number != header.number || !link.begun(header.number))
         throw protocol_error{"a worker answered a task that it does not have"};
     auto place = scheduler_.place(id);
     bool wanted = place.job != 0;
@@ -165,7 +165,7 @@ void pool_state::ended(worker_link& link, const exit_status& status)
     bool cost_a_task = false;
     for (chunk_id id : scheduler_.in_flight(link.id())) {
         auto* p = find(id);
-        if (!p || !link.begun(p->number))
+        if (!p || p->at != link.id() || !link.begun(p->number))
             continue;
         auto place = scheduler_.place(id);
         worker_crashed::report report;

@@ -38,9 +38,57 @@ void pool_state::bind(const asio::any_io_executor& executor)
     turn([&] {
         if (executor_)
             return;
+        readiness_.emplace(executor, watched_.number());
         executor_ = executor;
-        readiness_.emplace(executor_, watched_.number());
+        know(loop_of(executor));
+        for (auto& [id, worker] : workers_)
+            if (worker.link->told_to_stop())
+                be_patient(id, worker);
     });
+}
+
+// Under the lock.
+void pool_state::know(asio::execution_context& loop)
+{
+    if (std::exchange(known_loop_, &loop) != &loop)
+        asio::use_service<loop_users>(loop).add(weak_from_this());
+}
+
+void pool_state::unbind()
+{
+    static_cast<void>(readiness_->release());
+    readiness_.reset();
+    glance_.reset();
+    glance_is_set_ = listening_ = false;
+    for (auto& [id, worker] : workers_)
+        worker.patience.reset();
+    executor_ = {};
+}
+
+void pool_state::loop_rests(asio::execution_context& loop)
+{
+    std::scoped_lock lock{mutex_};
+    if (executor_ && &loop_of(executor_) == &loop)
+        unbind();
+}
+
+void pool_state::loop_ends(asio::execution_context& loop)
+{
+    std::vector<std::unique_ptr<waiter>> waiting; // destroyed, with their coroutines, when the lock is released
+    std::scoped_lock lock{mutex_};
+    for (auto& [id, work] : jobs_)
+        work->waiters->waiting.take(loop, waiting);
+    closers_.take(loop, waiting);
+    std::erase_if(to_wake_, [&](auto& w) {
+        if (w.first->loop != &loop)
+            return false;
+        waiting.push_back(std::move(w.first));
+        return true;
+    });
+    if (executor_ && &loop_of(executor_) == &loop)
+        unbind();
+    if (known_loop_ == &loop)
+        known_loop_ = nullptr;
 }
 
 void pool_state::submit(const std::shared_ptr<job>& work)
@@ -128,21 +176,25 @@ std::exception_ptr pool_state::finalizer_failure()
     return finalizer_failure_;
 }
 
-bool pool_state::wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, waiter*& added)
+template <class Slot>
+bool pool_state::wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot)
 {
     std::scoped_lock lock{mutex_};
     if (work ? work->waiters->done : scheduler_.closed() || (in_line_ && closing_)) {
         to_wake_.emplace_back(std::move(w), std::error_code{});
         return false;
     }
-    added = (work ? work->waiters->waiting : closers_).add(std::move(w));
+    know(*w->loop);
+    auto id = (work ? work->waiters->waiting : closers_).add(std::move(w));
+    if (slot.is_connected())
+        slot.assign([self = shared_from_this(), work, id](asio::cancellation_type) { self->cancel_wait(work, id); });
     return true;
 }
 
-void pool_state::cancel_wait(const std::shared_ptr<job>& work, waiter* w)
+void pool_state::cancel_wait(const std::shared_ptr<job>& work, std::uint64_t id)
 {
     turn([&] {
-        if (auto found = (work ? work->waiters->waiting : closers_).remove(w))
+        if (auto found = (work ? work->waiters->waiting : closers_).remove(id))
             to_wake_.emplace_back(std::move(found), asio::error::operation_aborted);
     });
 }
@@ -152,11 +204,8 @@ task<> pool_state::wait(std::shared_ptr<job> work)
     auto self = shared_from_this();
     auto initiate = [self, work](auto handler) {
         auto slot = asio::get_associated_cancellation_slot(handler);
-        waiter* added = nullptr;
-        if (!self->wait_for(work, std::make_unique<waiter_of<decltype(handler)>>(std::move(handler)), added))
-            return self->turn([] {}); // it has ended already: wakes it
-        if (slot.is_connected())
-            slot.assign([self, work, added](asio::cancellation_type) { self->cancel_wait(work, added); });
+        if (!self->wait_for(work, std::make_unique<waiter_of<decltype(handler)>>(std::move(handler)), slot))
+            self->turn([] {}); // it has ended already: wakes it
     };
     auto end = asio::async_initiate<const asio::use_awaitable_t<>, void(std::error_code)>(std::move(initiate), asio::use_awaitable);
     co_await std::move(end);

@@ -11,6 +11,7 @@
 
 #include <coproc/async_result.hpp>
 #include <coproc/detail/job.hpp>
+#include <coproc/error.hpp>
 #include <coproc/pool_options.hpp>
 
 #include <asio/any_io_executor.hpp>
@@ -31,15 +32,15 @@ namespace coproc::detail {
 struct job_waiters {
     job_id id = 0;
     bool done = false;
-    bool runs_inline = false;
+    bool runs_inline = false, begun_inline = false;
     std::size_t failed_at = unknown_size;
     waiter_list waiting;
 };
 
-class pool_state : public std::enable_shared_from_this<pool_state> {
+class pool_state : public loop_user, public std::enable_shared_from_this<pool_state> {
 public:
     pool_state(pool_options options, bool in_line);
-    ~pool_state();
+    ~pool_state() override;
     pool_state(const pool_state&) = delete;
     pool_state& operator=(const pool_state&) = delete;
 
@@ -53,6 +54,8 @@ public:
     [[nodiscard]] bool done(const job& work);
     /// False if it has ended already.
     bool cancel(job& work, const char* why);
+    /// True for the first who asks: he is to run the job, the others wait.
+    [[nodiscard]] bool claim_inline(const job& work);
     void run_inline(job& work);
     task<> run_inline_coroutine(std::shared_ptr<job> work);
 
@@ -60,6 +63,9 @@ public:
     void terminate(const char* why);
     /// The first exception of a finalizer.
     [[nodiscard]] std::exception_ptr finalizer_failure();
+
+    void loop_rests(asio::execution_context& loop) override;
+    void loop_ends(asio::execution_context& loop) override;
 
     /// Completes when the job has ended, or when the pool is closed and empty (work null).
     task<> wait(std::shared_ptr<job> work);
@@ -71,7 +77,8 @@ private:
         buffer body;
         std::shared_ptr<bulk_file> keep;
         std::size_t count = 0;
-        std::uint64_t number = 0; ///< at the worker that has it
+        worker_id at = 0;         ///< the worker that has it, if any
+        std::uint64_t number = 0; ///< there
     };
     struct seat { // a worker's place
         std::unique_ptr<worker_link> link;
@@ -83,6 +90,8 @@ private:
 
     template <class F>
     void turn(F f);
+    template <class F>
+    void turn_of_handler(F f);
     void carry_out();
     void carry_out(const action& a);
     void take(const action& a);
@@ -102,12 +111,19 @@ private:
     void finish(job_id id);
     void fail_all();
     void look_again_soon();
-    bool wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, waiter*& added);
-    void cancel_wait(const std::shared_ptr<job>& work, waiter* w);
+    void flush(seat& worker);
+    void end_inline(job& work, std::exception_ptr failure);
+    template <class Slot>
+    bool wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot);
+    void cancel_wait(const std::shared_ptr<job>& work, std::uint64_t id);
+    void unbind();
+    void know(asio::execution_context& loop);
+    void be_patient(worker_id id, seat& worker);
 
     std::mutex mutex_;
     asio::any_io_executor executor_;
     os::watch_set watched_;
+    asio::execution_context* known_loop_ = nullptr; ///< the last one that will tell us of its end
     std::optional<asio::posix::stream_descriptor> readiness_; ///< of the watch set
     bool listening_ = false;
     std::vector<std::uint64_t> tokens_;
@@ -134,20 +150,51 @@ private:
 template <class F>
 void pool_state::turn(F f)
 {
-    decltype(to_wake_) to_wake;
-    decltype(to_destroy_) to_destroy;
-    decltype(jobs_to_destroy_) jobs;
-    {
-        std::scoped_lock lock{mutex_};
+    // Whoever is to be woken is woken, whatever else goes wrong.
+    struct afterwards {
+        pool_state& pool;
+        decltype(to_wake_) to_wake{};
+        decltype(to_destroy_) to_destroy{};
+        decltype(jobs_to_destroy_) jobs{};
+
+        ~afterwards()
+        {
+            jobs.clear(); // who is woken must not find that we still hold his arguments
+            for (auto& [waiter, error] : to_wake)
+                waiter->wake(error);
+        }
+        void collect()
+        {
+            to_wake.swap(pool.to_wake_);
+            to_destroy.swap(pool.to_destroy_);
+            jobs.swap(pool.jobs_to_destroy_);
+        }
+    };
+    auto self = shared_from_this(); // the last who waits may take the pool with him
+    afterwards rest{*this};
+    std::scoped_lock lock{mutex_};
+    try {
         f();
         carry_out();
-        to_wake.swap(to_wake_);
-        to_destroy.swap(to_destroy_);
-        jobs.swap(jobs_to_destroy_);
+    } catch (...) {
+        rest.collect();
+        throw;
     }
-    jobs.clear(); // who is woken must not find that we still hold his arguments
-    for (auto& [waiter, error] : to_wake)
-        waiter->wake(error);
+    rest.collect();
+}
+
+// A turn that nobody called: what can't be done any more (no memory, say) is the end of the pool, not of the program.
+template <class F>
+void pool_state::turn_of_handler(F f)
+{
+    try {
+        turn(f);
+    } catch (const std::exception& e) {
+        turn([&] {
+            reason_ = [text = std::string{e.what()}] { return std::make_exception_ptr(error{"the pool has failed: " + text}); };
+            fail_all();
+        });
+    }
 }
 
 } // namespace coproc::detail

@@ -22,6 +22,7 @@ void scheduler::add_job(job_id job, std::size_t size, std::size_t chunk_size)
     state.chunk_size = chunk_size;
     state.more = size != 0;
     turns_.push_back(job);
+    start_failed_ = false; // a new reason to try
     check_done(job);
 }
 
@@ -72,7 +73,7 @@ void scheduler::leave(chunk_id chunk)
 void scheduler::finished(chunk_id chunk, std::uint64_t nanoseconds)
 {
     auto* found = chunks_.find(chunk);
-    if (!found)
+    if (!found || found->worker == 0)
         return;
     auto place = found->place;
     auto& worker = workers_[found->worker];
@@ -325,7 +326,8 @@ std::optional<action> scheduler::start_or_stop()
     std::size_t staying = starting_;
     for (auto& [id, worker] : workers_) {
         bool used_up = options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker;
-        if (!worker.stopping && worker.in_flight.empty() && (leaving || used_up)) {
+        // What still runs when all jobs have ended was cancelled: nobody waits for it.
+        if (!worker.stopping && (leaving || (used_up && worker.in_flight.empty()))) {
             worker.stopping = true;
             return action{act::stop_worker, id};
         }

@@ -1,6 +1,8 @@
 // Coroutines that wait for something in a pool.
 #pragma once
 
+#include "process/loop_users.hpp"
+
 #include <asio/async_result.hpp>
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
@@ -8,6 +10,7 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/error.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <system_error>
@@ -19,6 +22,8 @@ namespace coproc::detail {
 /// A suspended operation, whatever its handler's type is (Asio 1.22 has no any_completion_handler).
 struct waiter {
     virtual ~waiter() = default;
+    std::uint64_t id = 0;                     ///< never given twice in a list
+    asio::execution_context* loop = nullptr;  ///< it is to be completed on
     /// Completes it on its own executor; at once if that runs in this thread. Not under a lock.
     virtual void wake(std::error_code error) = 0;
 };
@@ -26,7 +31,10 @@ struct waiter {
 template <class Handler>
 class waiter_of final : public waiter {
 public:
-    explicit waiter_of(Handler handler) : handler_{std::move(handler)}, work_{asio::get_associated_executor(handler_)} {}
+    explicit waiter_of(Handler handler) : handler_{std::move(handler)}, work_{asio::get_associated_executor(handler_)}
+    {
+        loop = &loop_of(work_.get_executor());
+    }
 
     void wake(std::error_code error) override
     {
@@ -46,26 +54,35 @@ private:
 /// Those who wait for one thing. Not thread-safe: the pool's lock guards it.
 class waiter_list {
 public:
-    waiter* add(std::unique_ptr<waiter> w)
+    /// Its id here.
+    std::uint64_t add(std::unique_ptr<waiter> w)
     {
+        w->id = ++last_;
         waiters_.push_back(std::move(w));
-        return waiters_.back().get();
+        return last_;
     }
     /// Nothing if it is not there any more: it was woken already.
-    std::unique_ptr<waiter> remove(waiter* which)
+    std::unique_ptr<waiter> remove(std::uint64_t id)
     {
-        for (auto& w : waiters_)
-            if (w.get() == which) {
-                auto found = std::move(w);
-                std::erase(waiters_, nullptr);
+        for (auto w = waiters_.begin(); w != waiters_.end(); ++w)
+            if ((*w)->id == id) {
+                auto found = std::move(*w);
+                waiters_.erase(w);
                 return found;
             }
         return nullptr;
+    }
+    /// Those who wait on this loop.
+    void take(const asio::execution_context& loop, std::vector<std::unique_ptr<waiter>>& to)
+    {
+        for (auto& w : std::exchange(waiters_, {}))
+            (w->loop == &loop ? to : waiters_).push_back(std::move(w));
     }
     std::vector<std::unique_ptr<waiter>> take() { return std::exchange(waiters_, {}); }
 
 private:
     std::vector<std::unique_ptr<waiter>> waiters_;
+    std::uint64_t last_ = 0;
 };
 
 } // namespace coproc::detail

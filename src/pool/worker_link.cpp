@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 #include <optional>
+#include <system_error>
 
 namespace coproc::detail {
 namespace {
@@ -189,6 +190,11 @@ void worker_link::flush()
         if (size < 0)
             return; // there is no room now, or nobody who reads: one or the other will be reported
         out_sent_ += static_cast<std::size_t>(size);
+        if (out_sent_ >= ring_size && out_sent_ > out_.size() / 2) { // what is sent must not pile up behind a full pipe
+            out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(out_sent_));
+            position_ += out_sent_;
+            out_sent_ = 0;
+        }
     }
     position_ += out_.size();
     out_.clear();
@@ -198,7 +204,7 @@ void worker_link::flush()
 bool worker_link::read_results(const receiver& arrived)
 {
     bool any = false;
-    for (;;) {
+    for (std::size_t total = 0;;) {
         auto space = reader_.space(64 * 1024);
         std::size_t count = page_.read(space);
         if (count == 0)
@@ -242,6 +248,10 @@ bool worker_link::read_results(const receiver& arrived)
                 queue_frame(release, {});
             }
         }
+        if ((total += count) > 4 * ring_size) { // the others' turn; the rest is reported again
+            ring(doorbell_);
+            return true;
+        }
     }
 }
 
@@ -258,7 +268,10 @@ void worker_link::kill()
     set_.remove(watched_control_);
     watched_control_ = -1;
     starting_.reset();
-    send_signal(SIGKILL);
+    try {
+        send_signal(SIGKILL);
+    } catch (const std::system_error&) { // it has made itself somebody else's; its parent's death will end it
+    }
 }
 
 } // namespace coproc::detail

@@ -159,7 +159,17 @@ private:
         }
         std::uint64_t end = last_end_ = now();
         header.time = end - begin;
-        send(header, out_);
+        try {
+            send(header, out_);
+        } catch (const std::system_error&) { // no descriptor or memory for a large result: that is this task's error
+            out_ = make_message();
+            output_archive instead{out_};
+            encode_exception(instead, std::current_exception(), entry ? task_name(*entry, *call).c_str() : "", item.header.time);
+            header.kind = frame_kind::failure;
+            header.flags = 0;
+            header.count = 0;
+            send(header, out_);
+        }
         ring_if(end - last_ring_ > patience || page_.half_full());
     }
 

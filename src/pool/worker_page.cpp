@@ -30,6 +30,7 @@ std::uint64_t word(std::uint64_t number, task_state state) { return number * 4 +
 
 worker_page::worker_page() : file_{os::make_memory_file("coproc worker", sizeof(layout))}, memory_{os::map(file_, sizeof(layout), os::access::read_write)}
 {
+    os::seal(file_, os::growth::no);
     new (memory_.data()) layout; // begins the objects' lives; the ring is zero already, and its pages are made as they are used
 }
 

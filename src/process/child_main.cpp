@@ -144,6 +144,9 @@ void become_forked_child(os::descriptor control)
 {
     auto& runtime = this_runtime();
     os::reset_signals();
+    forget_children(); // these three are used again, or destroyed, by owners that must not close what is closed below
+    this_fork_server().disown();
+    runtime.lifeline = {};
     os::abandon_descriptors({control.get(), runtime.executable.get()});
     // What an event loop of the parent's registered stays registered as long as the parent holds it, whoever else does;
     // but through our copy of the loop's own descriptor a destructor (in exit(), say) could still take it out.
@@ -156,9 +159,6 @@ void become_forked_child(os::descriptor control)
     for (int number : loops)
         ::close(number);
     forget_loops();
-    forget_children();
-    new (&this_fork_server()) fork_server;          // their descriptors are closed above, and must not be closed again
-    new (&runtime.lifeline) os::descriptor_pair;    // when something else has taken their numbers
     become_child(std::move(control));
 }
 

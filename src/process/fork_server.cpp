@@ -139,6 +139,7 @@ void fork_server::disown() noexcept
 {
     requests_.reset();
     process_ = {};
+    environment_.clear();
 }
 
 int fork_server::pid() const

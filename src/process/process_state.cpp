@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
-#include <new>
+#include <system_error>
 
 namespace coproc::detail {
 namespace {
@@ -50,18 +50,34 @@ void process_state::send_signal(int number)
 
 void process_state::kill_and_reap()
 {
-    if (poll())
-        return;
-    send_signal(SIGKILL);
-    child_.ended_within(kill_milliseconds);
-    static_cast<void>(poll());
+    try {
+        if (poll())
+            return;
+        send_signal(SIGKILL);
+        child_.ended_within(kill_milliseconds);
+        static_cast<void>(poll());
+    } catch (const std::system_error&) { // it has made itself another user's: it ends with this process
+    }
+}
+
+void process_state::abandon() noexcept
+{
+    status_.emplace();
+    child_ = {};
+    for (auto& stream : streams)
+        stream.reset();
 }
 
 void process_state::detach()
 {
     if (method_ == start_method::forkserver)
         this_fork_server().forget(pid());
-    os::outlive(child_, lifeline_);
+    try {
+        os::outlive(child_, lifeline_);
+    } catch (const std::system_error&) {
+        if (!child_.ended_within(0)) // one that has ended needs nothing
+            throw;
+    }
     detached_ = true;
 }
 
@@ -92,6 +108,11 @@ void kill_children() noexcept
     static_cast<void>(listed_children());
 }
 
-void forget_children() noexcept { new (&all()) list; }
+void forget_children() noexcept
+{
+    for (auto& child : all().children)
+        child->abandon();
+    all().children.clear();
+}
 
 } // namespace coproc::detail

@@ -36,6 +36,8 @@ public:
     void send_signal(int number);
     /// SIGKILL; reaped at once if it ends at once, as it nearly always does.
     void kill_and_reap();
+    /// In a forked child: it is a sibling, and not ours to signal or to wait for.
+    void abandon() noexcept;
     /// It is no longer killed with this process, but still reaped if it ends before.
     void detach();
     [[nodiscard]] bool detached() const noexcept { return detached_; }
@@ -58,7 +60,7 @@ private:
 [[nodiscard]] std::vector<std::shared_ptr<process_state>> listed_children();
 /// Kills and reaps all but the detached ones.
 void kill_children() noexcept;
-/// In a forked child: the list is the parent's.
+/// In a forked child: they are the parent's. Handles of them that came along do nothing from now on.
 void forget_children() noexcept;
 
 } // namespace coproc::detail

@@ -7,6 +7,7 @@
 #include "process/child_main.hpp"
 #include "process/fork_server.hpp"
 #include "process/loop.hpp"
+#include "process/loop_users.hpp"
 #include "process/process_state.hpp"
 #include "process/runtime.hpp"
 
@@ -51,7 +52,14 @@ public:
         loop_.runs = true;
         loop_.context.restart();
     }
-    ~running() { loop_.runs = false; }
+    ~running()
+    {
+        if (this_loop.get() != &loop_)
+            return; // it was given up
+        loop_.runs = false;
+        if (asio::has_service<loop_users>(loop_.context))
+            asio::use_service<loop_users>(loop_.context).rest();
+    }
     running(const running&) = delete;
     running& operator=(const running&) = delete;
 
@@ -97,17 +105,26 @@ void run_until_done(task<> work)
 {
     running guard;
     auto& loop = this_thread_loop();
-    bool done = false;
-    std::exception_ptr failure;
-    asio::co_spawn(loop, std::move(work), [&](std::exception_ptr e) {
-        failure = e;
-        done = true;
+    struct outcome {
+        bool done = false;
+        std::exception_ptr failure;
+    };
+    auto end = std::make_shared<outcome>();
+    asio::co_spawn(loop, std::move(work), [end](std::exception_ptr e) {
+        end->failure = e;
+        end->done = true;
     });
-    while (!done)
-        if (loop.run_one() == 0)
-            throw usage_error{"sync_wait: nothing is left on this thread's event loop that the work could wait for"};
-    if (failure)
-        std::rethrow_exception(failure);
+    try {
+        while (!end->done)
+            if (loop.run_one() == 0)
+                throw usage_error{"sync_wait: nothing is left on this thread's event loop that the work could wait for"};
+    } catch (...) {
+        // The work is still on the loop and refers to what its caller is about to destroy: it ends here, with the loop.
+        auto given_up = std::move(this_loop);
+        throw;
+    }
+    if (end->failure)
+        std::rethrow_exception(end->failure);
 }
 
 int run_main(int argc, char** argv, const std::function<task<int>(std::vector<std::string>)>& main)
@@ -135,7 +152,12 @@ int run_main(int argc, char** argv, const std::function<task<int>(std::vector<st
             }
             loop.stop();
         }));
-        loop.run();
+        try {
+            loop.run();
+        } catch (const std::exception& e) { // of a handler that the program put on the loop itself
+            std::fprintf(stderr, "coproc: an exception left the event loop: %s\n", e.what());
+            code = 1;
+        }
         static_cast<void>(pipe.release());
     }
     this_loop.reset(); // destroys what else was running there

@@ -108,6 +108,7 @@ std::shared_ptr<bulk_file> acquire_bulk(std::size_t size)
     auto made = std::make_unique<bulk_file>();
     made->id = ++ids;
     made->file = os::make_memory_file("coproc message", rounded(size));
+    os::seal(made->file, os::growth::yes);
     made->bytes = os::map(made->file, rounded(size), os::access::read_write);
     return {made.release(), give_back};
 }
@@ -141,12 +142,10 @@ bulk_sender::reference bulk_sender::place(buffer& message)
     }
     auto& file = *result.keep;
     result.what = {file.id, message.size(), 0};
-    auto& [life, size] = known_[file.id];
-    if (size < file.bytes.size()) {
-        life = file.life;
-        size = file.bytes.size();
-        result.what.is_new = 1;
+    if (auto known = known_.find(file.id); known == known_.end() || known->second.size < file.bytes.size()) {
         result.file = os::read_only(file.file);
+        result.what.is_new = 1;
+        known_.insert_or_assign(file.id, seen{file.life, file.bytes.size()});
     }
     return result;
 }
@@ -166,6 +165,8 @@ std::vector<std::uint64_t> bulk_sender::gone()
 std::span<const std::byte> bulk_receiver::open(const bulk_reference& reference, std::optional<os::descriptor> file)
 {
     if (file) {
+        if (os::can_shrink(*file))
+            throw protocol_error{"the memory file of a message could be cut short while it is read"};
         std::size_t size = os::size_of(*file);
         known_.insert_or_assign(reference.file, size == 0 ? os::mapping{} : os::map(*file, size, os::access::read));
     }

@@ -16,6 +16,9 @@ void check(const frame& header)
         throw protocol_error{"a frame is of unknown kind " + std::to_string(static_cast<int>(header.kind))};
     if ((header.flags & ~frame::bulk) != 0 || header.reserved != 0)
         throw protocol_error{"a frame has unknown flags"};
+    if ((header.flags & frame::bulk) != 0
+        && (header.kind == frame_kind::release || header.kind == frame_kind::forget || header.kind == frame_kind::stop))
+        throw protocol_error{"a frame without a body refers to a memory file"};
     if ((header.flags & frame::bulk) != 0 && header.size != sizeof(bulk_reference))
         throw protocol_error{"a reference to a memory file has the wrong size"};
 }
