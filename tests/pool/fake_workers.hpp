@@ -237,7 +237,10 @@ private:
             return machine.worker_started(last_worker_);
         case act::stop_worker:
             REQUIRE_FALSE(workers.at(a.worker).stopping);
-            REQUIRE(workers.at(a.worker).pipe.empty());
+            for (auto chunk : workers.at(a.worker).pipe) { // what it still runs was cancelled
+                REQUIRE(chunks.at(chunk).begun);
+                REQUIRE(jobs.at(chunks.at(chunk).job).ended);
+            }
             workers.at(a.worker).stopping = true;
             return;
         case act::give_up: // as the pool does

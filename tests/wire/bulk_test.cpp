@@ -169,11 +169,32 @@ TEST_CASE("a reference to a file that was never sent is refused")
     CHECK_THROWS_AS(receiver.open({1, 10, 1}, {}), coproc::protocol_error);
 }
 
+namespace {
+
+os::descriptor sealed_file(std::size_t size)
+{
+    auto file = os::make_memory_file("sealed", size);
+    os::seal(file, os::growth::yes);
+    return file;
+}
+
+} // namespace
+
+TEST_CASE("a file that its sender could cut short is refused")
+{
+    bulk_receiver receiver;
+    CHECK_THROWS_AS(receiver.open({1, 10, 1}, os::make_memory_file("open", 4096)), coproc::protocol_error);
+    auto file = sealed_file(4096);
+    CHECK_THROWS_AS(os::resize(file, 0), std::system_error);
+    os::resize(file, 8192);
+    CHECK(receiver.open({1, 8192, 1}, std::move(file)).size() == 8192);
+}
+
 TEST_CASE("a message that is longer than its file is refused, and not read beyond its end")
 {
     bulk_receiver receiver;
     for (std::uint64_t size : {4097ul, 1ul << 32, ~0ul}) {
-        CHECK_THROWS_AS(receiver.open({1, size, 1}, os::make_memory_file("short", 4096)), coproc::protocol_error);
+        CHECK_THROWS_AS(receiver.open({1, size, 1}, sealed_file(4096)), coproc::protocol_error);
         CHECK_THROWS_AS(receiver.open({1, size, 0}, {}), coproc::protocol_error);
     }
     CHECK(receiver.open({1, 4096, 0}, {}).size() == 4096);
@@ -182,7 +203,7 @@ TEST_CASE("a message that is longer than its file is refused, and not read beyon
 TEST_CASE("an empty file holds an empty message")
 {
     bulk_receiver receiver;
-    CHECK(receiver.open({1, 0, 1}, os::make_memory_file("empty", 0)).empty());
+    CHECK(receiver.open({1, 0, 1}, sealed_file(0)).empty());
     CHECK_THROWS_AS(receiver.open({1, 1, 0}, {}), coproc::protocol_error);
 }
 
