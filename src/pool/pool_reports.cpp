@@ -71,7 +71,7 @@ void pool_state::look(worker_link& link)
     } catch (const std::exception& e) {
         // What it says makes no sense any more: it is stopped, and its death is dealt with like any other.
         reason_ = [what = std::string{e.what()}] { return std::make_exception_ptr(error{"a worker sent nonsense: " + what}); };
-        link.kill();
+        link.condemn();
     }
     workers_.at(link.id()).dirty = true;
     if (any && scheduler_.has_several(link.id()))

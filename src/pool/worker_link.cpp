@@ -95,6 +95,8 @@ void worker_link::advance_startup()
     process_ = list_child(name_, method_, starting_->take_child(), lifeline);
     starting_.reset();
     set_.add_readable(process_->pidfd(), token_of(id_, wakeup::ended));
+    if (condemned_)
+        send_signal(SIGKILL);
 }
 
 std::uint64_t worker_link::send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep)
@@ -203,12 +205,17 @@ void worker_link::flush()
 
 bool worker_link::read_results(const receiver& arrived)
 {
+    if (condemned_)
+        return false;
     bool any = false;
     for (std::size_t total = 0;;) {
         auto space = reader_.space(64 * 1024);
         std::size_t count = page_.read(space);
-        if (count == 0)
+        if (count == 0) {
+            if (reader_.pending() != 0) // a worker lets only whole frames be seen: we would wait for the rest for ever
+                throw protocol_error{"an answer is longer than what came of it"};
             return any;
+        }
         any = true;
         reader_.put(count);
         while (auto item = reader_.next()) {
@@ -261,6 +268,12 @@ void worker_link::send_signal(int number)
 {
     if (process_)
         process_->send_signal(number);
+}
+
+void worker_link::condemn()
+{
+    condemned_ = true;
+    send_signal(SIGKILL);
 }
 
 void worker_link::kill()

@@ -70,6 +70,8 @@ public:
     void send_signal(int number);
     /// SIGKILL; one that is on its way is waited for first.
     void kill();
+    /// SIGKILL as soon as it is known to be there, for it may answer before; nothing is read from it any more.
+    void condemn();
     [[nodiscard]] bool told_to_stop() const noexcept { return told_to_stop_; }
 
 private:
@@ -102,7 +104,7 @@ private:
     bulk_sender bulk_out_;
     bulk_receiver bulk_in_;
     frame_reader reader_;
-    bool told_to_stop_ = false;
+    bool told_to_stop_ = false, condemned_ = false;
 };
 
 } // namespace coproc::detail

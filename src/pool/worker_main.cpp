@@ -82,7 +82,6 @@ public:
                 default: throw protocol_error{"a worker got a frame that only workers send"};
                 }
             }
-            flush_output();
             ring_if(unrung_);
         }
     }
@@ -130,9 +129,11 @@ private:
     void run_task(const frame_reader::item& item)
     {
         std::vector<attachment> attachments;
-        auto body = open(item, attachments); // even if it was withdrawn: what came with it must not stay in the socket
         auto number = item.header.number;
-        if (!page_.claim(number))
+        // Claimed first: a message that this process can't take costs the task, and is not tried on other workers.
+        bool claimed = page_.claim(number);
+        auto body = open(item, attachments); // in any case: what came with it must not stay in the socket
+        if (!claimed)
             return;
         input_archive in{body.data(), body.size(), &attachments};
         out_.clear();
@@ -159,6 +160,7 @@ private:
         }
         std::uint64_t end = last_end_ = now();
         header.time = end - begin;
+<<<<<<< ours
         try {
             send(header, out_);
         } catch (const std::system_error&) { // no descriptor or memory for a large result: that is this task's error
@@ -170,6 +172,10 @@ private:
             header.count = 0;
             send(header, out_);
         }
+=======
+        flush_output();
+        send(header, out_);
+>>>>>>> theirs
         ring_if(end - last_ring_ > patience || page_.half_full());
     }
 
