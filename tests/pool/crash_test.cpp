@@ -162,6 +162,16 @@ int counted_run(const std::string& path, int n)
     return n;
 }
 
+/// No descriptor can be received in this process any more.
+void use_no_more_descriptors()
+{
+    int next = ::dup(0);
+    ::close(next);
+    rlimit limit{static_cast<rlim_t>(next), static_cast<rlim_t>(next)};
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+int size_of(const std::vector<char>& v) { return static_cast<int>(v.size()); }
+
 void initializer_that_throws() { throw std::underflow_error{"no start today"}; }
 void initializer_that_crashes() { die_by(SIGSEGV); }
 void initializer_that_exits() { std::exit(0); }
@@ -513,5 +523,17 @@ TEST_CASE("tasks may change the directory, fork, start threads, block signals an
         CHECK(co_await pool.apply(own_pid) == before);
         co_await pool.close();
         CHECK(support::has_ended(before));
+    });
+}
+
+TEST_CASE("a task whose message a worker can't take costs that task, and not the pool", "[CRA-012]")
+{
+    in_loop([]() -> coproc::task<> {
+        coproc::pool pool{with_initializer(use_no_more_descriptors)};
+        std::vector<char> large(1'000'000);
+        for (int i = 0; i < 5; ++i) {
+            CHECK(as_crash(co_await failure_of(pool.apply(size_of, large))));
+            CHECK(co_await pool.apply(size_of, std::vector<char>(10)) == 10);
+        }
     });
 }
