@@ -176,26 +176,18 @@ std::exception_ptr pool_state::finalizer_failure()
     return finalizer_failure_;
 }
 
-<<<<<<< ours
 template <class Slot>
 bool pool_state::wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot)
-=======
-bool pool_state::wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w)
->>>>>>> theirs
 {
     std::scoped_lock lock{mutex_};
     if (work ? work->waiters->done : scheduler_.closed() || (in_line_ && closing_)) {
         to_wake_.emplace_back(std::move(w), std::error_code{});
         return false;
     }
-<<<<<<< ours
     know(*w->loop);
     auto id = (work ? work->waiters->waiting : closers_).add(std::move(w));
     if (slot.is_connected())
         slot.assign([self = shared_from_this(), work, id](asio::cancellation_type) { self->cancel_wait(work, id); });
-=======
-    (work ? work->waiters->waiting : closers_).add(std::move(w));
->>>>>>> theirs
     return true;
 }
 
@@ -212,17 +204,9 @@ task<> pool_state::wait(std::shared_ptr<job> work)
     auto self = shared_from_this();
     auto initiate = [self, work](auto handler) {
         auto slot = asio::get_associated_cancellation_slot(handler);
-<<<<<<< ours
-        if (!self->wait_for(work, std::make_unique<waiter_of<decltype(handler)>>(std::move(handler)), slot))
-            self->turn([] {}); // it has ended already: wakes it
-=======
-        auto added = std::make_unique<waiter_of<decltype(handler)>>(std::move(handler));
-        // Before it can be woken, which may be in another thread and at once; this object is gone then.
-        if (slot.is_connected())
-            slot.assign([self, work, which = added.get()](asio::cancellation_type) { self->cancel_wait(work, which); });
-        if (auto pool = self; !pool->wait_for(work, std::move(added)))
+        auto pool = self; // another thread may wake the waiter at once, and this object is gone then
+        if (!pool->wait_for(work, std::make_unique<waiter_of<decltype(handler)>>(std::move(handler)), slot))
             pool->turn([] {}); // it has ended already: wakes it
->>>>>>> theirs
     };
     auto end = asio::async_initiate<const asio::use_awaitable_t<>, void(std::error_code)>(std::move(initiate), asio::use_awaitable);
     co_await std::move(end);

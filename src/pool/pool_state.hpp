@@ -111,7 +111,6 @@ private:
     void finish(job_id id);
     void fail_all();
     void look_again_soon();
-<<<<<<< ours
     void flush(seat& worker);
     void end_inline(job& work, std::exception_ptr failure);
     template <class Slot>
@@ -120,10 +119,6 @@ private:
     void unbind();
     void know(asio::execution_context& loop);
     void be_patient(worker_id id, seat& worker);
-=======
-    bool wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w);
-    void cancel_wait(const std::shared_ptr<job>& work, waiter* w);
->>>>>>> theirs
 
     std::mutex mutex_;
     asio::any_io_executor executor_;

@@ -160,7 +160,7 @@ private:
         }
         std::uint64_t end = last_end_ = now();
         header.time = end - begin;
-<<<<<<< ours
+        flush_output();
         try {
             send(header, out_);
         } catch (const std::system_error&) { // no descriptor or memory for a large result: that is this task's error
@@ -172,10 +172,6 @@ private:
             header.count = 0;
             send(header, out_);
         }
-=======
-        flush_output();
-        send(header, out_);
->>>>>>> theirs
         ring_if(end - last_ring_ > patience || page_.half_full());
     }
 
