@@ -238,6 +238,24 @@ TEST_CASE("the program's own processes stay its own: nothing here reaps them")
     CHECK(WEXITSTATUS(status) == 42);
 }
 
+TEST_CASE("a forked process that exits leaves the handles it inherited alone, and the processes of its parent with them")
+{
+    static process sibling; // which exit destroys there
+    await([]() -> task<> {
+        sibling = co_await process::start(by(start_method::fork), wait_for_the_end);
+        process p = co_await process::start(by(start_method::fork), [] {
+            const bool good = active_children().empty() && !sibling.running() && sibling.exit_status()->unknown();
+            sibling.kill();
+            std::exit(good ? 3 : 4);
+        });
+        const auto end = co_await p.join();
+        CHECK(end == exit_status{3, 0});
+        const auto none = co_await sibling.join_for(std::chrono::milliseconds{20});
+        CHECK_FALSE(none);
+    });
+    sibling = {};
+}
+
 TEST_CASE("a thread that is not the main one starts processes, which outlive it", "[CTX-018][threads]")
 {
     const auto method = GENERATE(start_method::forkserver, start_method::spawn);

@@ -17,6 +17,8 @@
 
 using namespace coproc;
 
+std::vector<process>* forgotten;
+
 namespace {
 
 void wait_for_the_end()
@@ -106,8 +108,7 @@ task<int> outcome(std::vector<std::string> arguments)
         ::_exit(255);
     else if (how == "forgets-family") {
         // The handles outlive the loop: what is left is stopped after main.
-        static auto& forgotten = *new std::vector<process>{std::move(family)};
-        static_cast<void>(forgotten);
+        forgotten = new std::vector<process>{std::move(family)};
     } else if (how == "catches") {
         bool cancelled = false;
         try {
