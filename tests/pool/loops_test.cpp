@@ -1,0 +1,173 @@
+// A pool and the event loops it is used on: other threads' loops, loops that end before it, loops that exceptions leave.
+#include "pool/board.hpp"
+#include "pool/tasks.hpp"
+#include "support/eventually.hpp"
+
+#include <coproc/process.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+#include <unistd.h>
+
+using namespace pool_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+int doubled(int n) { return 2 * n; }
+int deaf(const std::string& path)
+{
+    std::signal(SIGTERM, SIG_IGN);
+    note(path, 0);
+    for (;;)
+        ::pause();
+}
+coproc::task<int> doubled_later(int n)
+{
+    asio::steady_timer timer{co_await asio::this_coro::executor, 1ms};
+    co_await timer.async_wait(asio::use_awaitable);
+    co_return 2 * n;
+}
+
+// Says when the coroutine that has it is destroyed.
+struct witness {
+    bool& gone;
+    ~witness() { gone = true; }
+};
+
+coproc::task<> wait_for_ever(const std::string& path, bool& gone)
+{
+    witness here{gone};
+    coproc::pool pool{1};
+    auto end = pool.apply(deaf, path);
+    co_await std::move(end);
+}
+
+} // namespace
+
+TEST_CASE("a pool that was first awaited in a thread that has ended goes on in another one", "[threads]")
+{
+    coproc::pool pool{1};
+    std::thread{[&] { CHECK(coproc::sync_wait(pool.apply(doubled, 1)) == 2); }}.join();
+    CHECK(coproc::sync_wait(pool.apply(doubled, 2)) == 4);
+}
+
+TEST_CASE("a pool is awaited by turns on the loops of two threads that live on", "[threads]")
+{
+    coproc::pool pool{1};
+    CHECK(coproc::sync_wait(pool.apply(doubled, 1)) == 2);
+    std::thread{[&] {
+        for (int i = 0; i < 10; ++i)
+            CHECK(coproc::sync_wait(pool.apply(doubled, i)) == 2 * i);
+    }}.join();
+    CHECK(coproc::sync_wait(pool.apply(doubled, 3)) == 6);
+}
+
+TEST_CASE("a loop that ends destroys the coroutines that wait for a pool, and their pools with them")
+{
+    board board;
+    bool gone = false;
+    {
+        asio::io_context loop;
+        asio::co_spawn(loop, wait_for_ever(board.path(), gone), asio::detached);
+        while (board[0] == 0)
+            loop.run_one();
+        CHECK(coproc::active_children().size() == 1);
+    }
+    CHECK(gone);
+    CHECK(coproc::active_children().empty());
+}
+
+TEST_CASE("a pool outlives the loop that it was made for")
+{
+    std::optional<coproc::pool> pool;
+    {
+        asio::io_context loop;
+        pool.emplace(loop.get_executor(), coproc::pool_options{.workers = 1});
+        asio::co_spawn(loop, pool->apply(doubled, 1), asio::detached);
+        loop.run();
+    }
+    CHECK(coproc::sync_wait(pool->apply(doubled, 2)) == 4);
+}
+
+TEST_CASE("close stops a worker that still runs a task that was cancelled")
+{
+    board board;
+    in_loop([&]() -> coproc::task<> {
+        coproc::pool pool{{.workers = 1, .grace = 50ms}};
+        auto running = pool.submit(deaf, board.path());
+        co_await reached(board, 0, 1);
+        CHECK(running.cancel());
+        co_await pool.close();
+        CHECK(coproc::active_children().empty());
+    });
+}
+
+TEST_CASE("an exception that leaves the loop under sync_wait ends the work it waited for, and no later one", "[threads]")
+{
+    board board;
+    auto fails = [&]() -> coproc::task<int> {
+        coproc::pool pool{1};
+        asio::post(co_await asio::this_coro::executor, [] { throw std::domain_error{"of a handler"}; });
+        auto end = pool.apply(deaf, board.path());
+        co_return co_await std::move(end);
+    };
+    std::thread{[&] { // with a loop of its own, as the one of this thread stands for all tests
+        for (int i = 0; i < 3; ++i) {
+            CHECK_THROWS_AS(coproc::sync_wait(fails()), std::domain_error);
+            CHECK(coproc::active_children().empty());
+            coproc::pool pool{1};
+            CHECK(coproc::sync_wait(pool.apply(doubled, i)) == 2 * i);
+        }
+    }}.join();
+}
+
+TEST_CASE("an inline pool runs a coroutine once, however many wait for it")
+{
+    in_loop([]() -> coproc::task<> {
+        coproc::pool pool{coproc::inline_workers};
+        auto result = std::make_shared<coproc::async_result<int>>(pool.submit(doubled_later, 21));
+        auto waits = [](auto r) -> coproc::task<> {
+            bool ready = co_await r->wait_for(30s);
+            CHECK(ready);
+        };
+        asio::co_spawn(co_await asio::this_coro::executor, waits(result), asio::detached);
+        asio::steady_timer turn{co_await asio::this_coro::executor, 0ms};
+        co_await turn.async_wait(asio::use_awaitable);
+        auto end = result->get();
+        CHECK(co_await std::move(end) == 42);
+    });
+}
+
+TEST_CASE("a pool that was moved away says so")
+{
+    coproc::pool pool{coproc::inline_workers};
+    coproc::pool other = std::move(pool);
+    CHECK_THROWS_AS(pool.submit(doubled, 1), coproc::usage_error);
+    CHECK(pool.size() == 0);
+    CHECK(other.submit(doubled, 1).valid());
+}
+
+TEST_CASE("a process that has ended can be detached")
+{
+    in_loop([]() -> coproc::task<> {
+        for (int i = 0; i < 20; ++i) {
+            auto p = co_await coproc::process::start(doubled, 0);
+            int pid = p.pid();
+            p.detach();
+            CHECK_FALSE(p.valid());
+            CHECK(support::eventually([&] { return coproc::active_children().empty() && ::kill(pid, 0) != 0; }, 30s));
+        }
+    });
+}
