@@ -56,18 +56,21 @@ std::string repeat(const std::string& text, int times)
 /// What a pool writes to a worker: three tasks, the second one in a memory file, and a release and a forget.
 struct conversation {
     bytes stream;
+    bulk_sender sender;
+    std::shared_ptr<bulk_file> keep;
     os::descriptor file;
 
     conversation()
     {
         task(1, wire_test::message_of(&add, 1, 2), 1);
         auto large = wire_test::message_of(&repeat, std::string(1000, 'x'), 3);
-        file = os::make_memory_file("test", large.size());
-        auto shown = os::map(file, large.size(), os::access::read_write);
-        std::memcpy(shown.data(), large.data(), large.size());
-        bulk_reference reference{7, large.size(), 1};
+        buffer message;
+        message.append(large.data(), large.size());
+        auto placed = sender.place(message);
+        file = std::move(placed.file);
+        keep = std::move(placed.keep);
         bytes body;
-        append(body, &reference, sizeof reference);
+        append(body, &placed.what, sizeof placed.what);
         frame header;
         header.kind = frame_kind::task;
         header.flags = frame::bulk;
@@ -78,7 +81,7 @@ struct conversation {
         for (auto kind : {frame_kind::release, frame_kind::forget}) {
             frame other;
             other.kind = kind;
-            other.number = 7;
+            other.number = keep->id;
             append(stream, other, {});
         }
         task(3, wire_test::message_of(&repeat, std::string("y"), 2), 1);
