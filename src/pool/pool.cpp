@@ -27,7 +27,7 @@ std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_optio
     if (options.workers == 0 && !in_line)
         options.workers = cpu_count();
     if (!in_line)
-        this_runtime().check_begun();
+        this_runtime().check_may_start();
     auto state = std::make_shared<pool_state>(std::move(options), in_line);
     if (!executor)
         if (auto loop = running_loop())

@@ -50,6 +50,7 @@ void arrange(order& order)
     runtime.self = {order.name, ::getpid()};
     runtime.parent = order.parent;
     runtime.method = order.inherited;
+    runtime.depth = order.depth;
     runtime.method_is_fixed = false;
     show_name(order.name);
     for (int i = 0; i < 3; ++i)

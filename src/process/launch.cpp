@@ -119,7 +119,7 @@ void launch::send(const os::descriptor& control, const os::descriptor& lifeline,
 
     buffer packet;
     output_archive archive{packet};
-    archive(start_kind, version, name, parent, inherited, changes, clear_environment, has, static_cast<std::uint64_t>(call.size()));
+    archive(start_kind, version, name, parent, inherited, this_runtime().depth + 1, changes, clear_environment, has, static_cast<std::uint64_t>(call.size()));
     if (!has.memory_file)
         packet.append(call.data(), call.size());
     if (packet.size() > max_packet)
@@ -142,7 +142,7 @@ order receive_order(const os::descriptor& control)
     archive(kind, their_version);
     if (kind != start_kind || their_version != version)
         throw protocol_error{"a new process was told something it doesn't understand"};
-    archive(result.name, result.parent, result.inherited, result.environment, result.clear_environment, has, size);
+    archive(result.name, result.parent, result.inherited, result.depth, result.environment, result.clear_environment, has, size);
 
     std::size_t next = 0;
     auto take = [&] {

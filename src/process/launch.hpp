@@ -51,6 +51,7 @@ struct order {
     std::string name;
     process_info parent;
     start_method inherited = start_method::forkserver;
+    std::uint32_t depth = 0; ///< of the new process in the program's tree
     environment_changes environment;
     bool clear_environment = false;
     os::descriptor lifeline;

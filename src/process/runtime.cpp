@@ -16,8 +16,10 @@ runtime& this_runtime()
     return instance;
 }
 
-void runtime::check_begun() const
+void runtime::check_may_start() const
 {
+    if (depth >= max_process_depth)
+        throw usage_error{"processes are nested more than " + std::to_string(max_process_depth) + " deep: does each one start another?"};
     if (!begun)
         throw usage_error{"a process can't be started before coproc::run or coproc::init has been called in main"};
 }

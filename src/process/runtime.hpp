@@ -7,6 +7,7 @@
 #include <coproc/this_process.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -26,14 +27,19 @@ struct runtime {
     start_method method = start_method::forkserver;
     bool method_is_fixed = false;
     std::atomic<unsigned> names{0};
+    std::uint32_t depth = 0; ///< how many processes stand between this one and the program's first, itself included
 
-    /// Throws usage_error before init.
-    void check_begun() const;
+    /// Throws usage_error before init, and too deep in the tree.
+    void check_may_start() const;
     /// The read end of the lifeline, which is made at the first call.
     const os::descriptor& lifeline_for_children();
     /// The environment a child of exec gets, with the variable that tells what it is to be.
     [[nodiscard]] std::vector<std::string> environment_for(const char* role) const;
 };
+
+/// Processes start processes that start processes ...: a recursion without end is stopped before it fills the machine. No
+/// program nests by intention as deep as this.
+inline constexpr std::uint32_t max_process_depth = 16;
 
 [[nodiscard]] runtime& this_runtime();
 

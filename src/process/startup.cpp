@@ -29,7 +29,7 @@ constexpr int max_tries = 3;
 
 startup::startup(launch what) : launch_{std::move(what)}
 {
-    this_runtime().check_begun();
+    this_runtime().check_may_start();
     try {
         request();
     } catch (...) {
