@@ -5,6 +5,7 @@
 #include "process/fork_server.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <system_error>
 
@@ -74,8 +75,9 @@ void process_state::detach()
         this_fork_server().forget(pid());
     try {
         os::outlive(child_, lifeline_);
-    } catch (const std::system_error&) {
-        if (!child_.ended_within(0)) // one that has ended needs nothing
+    } catch (const std::system_error& e) {
+        // One that is ending, or has closed its end of the lifeline, is not bound to this process any more.
+        if (e.code().value() != EBADF && e.code().value() != ESRCH)
             throw;
     }
     detached_ = true;
