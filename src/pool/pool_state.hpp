@@ -20,6 +20,7 @@
 
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -88,6 +89,9 @@ private:
         int next_signal = 0;
     };
 
+    struct aftermath;
+    template <class F>
+    std::exception_ptr locked(F f, aftermath& after);
     template <class F>
     void turn(F f);
     template <class F>
@@ -147,54 +151,81 @@ private:
     worker_id last_worker_ = 0;
 };
 
-template <class F>
-void pool_state::turn(F f)
-{
-    // Whoever is to be woken is woken, whatever else goes wrong.
-    struct afterwards {
-        pool_state& pool;
-        decltype(to_wake_) to_wake{};
-        decltype(to_destroy_) to_destroy{};
-        decltype(jobs_to_destroy_) jobs{};
+// Whoever is to be woken is woken, whatever else goes wrong; what a completion handler of the program throws is thrown on.
+struct pool_state::aftermath {
+    decltype(to_wake_) to_wake;
+    decltype(to_destroy_) to_destroy;
+    decltype(jobs_to_destroy_) jobs;
 
-        ~afterwards()
-        {
-            jobs.clear(); // who is woken must not find that we still hold his arguments
-            for (auto& [waiter, error] : to_wake)
+    void come()
+    {
+        jobs.clear(); // who is woken must not find that we still hold his arguments
+        std::exception_ptr thrown;
+        for (auto& [waiter, error] : to_wake)
+            try {
                 waiter->wake(error);
-        }
-        void collect()
-        {
-            to_wake.swap(pool.to_wake_);
-            to_destroy.swap(pool.to_destroy_);
-            jobs.swap(pool.jobs_to_destroy_);
-        }
-    };
-    auto self = shared_from_this(); // the last who waits may take the pool with him
-    afterwards rest{*this};
+            } catch (...) {
+                thrown = std::current_exception();
+            }
+        if (thrown)
+            std::rethrow_exception(thrown);
+    }
+};
+
+template <class F>
+std::exception_ptr pool_state::locked(F f, aftermath& after)
+{
+    std::exception_ptr thrown;
     std::scoped_lock lock{mutex_};
     try {
         f();
         carry_out();
     } catch (...) {
-        rest.collect();
-        throw;
+        thrown = std::current_exception();
     }
-    rest.collect();
+    auto move = [](auto& from, auto& to) {
+        to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+        from.clear();
+    };
+    move(to_wake_, after.to_wake);
+    move(to_destroy_, after.to_destroy);
+    move(jobs_to_destroy_, after.jobs);
+    return thrown;
+}
+
+template <class F>
+void pool_state::turn(F f)
+{
+    auto self = shared_from_this(); // the last who waits may take the pool with him
+    aftermath after;
+    auto thrown = locked(f, after);
+    after.come();
+    if (thrown)
+        std::rethrow_exception(thrown);
 }
 
 // A turn that nobody called: what can't be done any more (no memory, say) is the end of the pool, not of the program.
 template <class F>
 void pool_state::turn_of_handler(F f)
 {
-    try {
-        turn(f);
-    } catch (const std::exception& e) {
-        turn([&] {
-            reason_ = [text = std::string{e.what()}] { return std::make_exception_ptr(error{"the pool has failed: " + text}); };
-            fail_all();
-        });
-    }
+    auto self = shared_from_this();
+    aftermath after;
+    if (auto thrown = locked(f, after))
+        static_cast<void>(locked(
+            [&] {
+                reason_ = [thrown] {
+                    try {
+                        std::rethrow_exception(thrown);
+                    } catch (const std::exception& e) {
+                        return std::make_exception_ptr(error{std::string{"the pool has failed: "} + e.what()});
+                    } catch (...) {
+                        return std::make_exception_ptr(error{"the pool has failed"});
+                    }
+                };
+                fail_all();
+            },
+            after));
+    after.come();
 }
 
 } // namespace coproc::detail
