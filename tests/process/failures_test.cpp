@@ -142,10 +142,10 @@ TEST_CASE("no more processes is EAGAIN, and the next start works")
     const std::size_t before = without_fork_server();
     {
         injection one{injection::fails(call, EAGAIN)};
-        CHECK(await([method = method] { return try_one(method); }) == EAGAIN);
+        CHECK(await([how = method] { return try_one(how); }) == EAGAIN);
     }
     CHECK(nothing_left(before));
-    CHECK(await([method = method] { return try_one(method); }) == 0);
+    CHECK(await([how = method] { return try_one(how); }) == 0);
 }
 
 TEST_CASE("a fork server that runs out of descriptors says so, and the next start works once it has some")

@@ -69,6 +69,7 @@ public:
         encode_task_function<function, Args...>(archive, f);
         encode_arguments(archive, f, std::forward<Args>(args)...);
     }
+    ~single_job() noexcept override {} // a result may have a destructor that throws; here it ends the program
 
     std::size_t next(buffer& body, std::size_t, std::size_t) override
     {
@@ -114,6 +115,7 @@ public:
         output_archive archive{function_};
         encode(archive, f, std::type_identity<element>{});
     }
+    ~map_job() noexcept override {}
 
     std::size_t next(buffer& body, std::size_t most, std::size_t bytes) override
     {
