@@ -210,7 +210,7 @@ TEST_CASE("2 to 32 processes awaited together on one loop each complete once wit
     }
 }
 
-TEST_CASE("a thread that waits sees the end that another one brought about and reaped", "[PRC-038][threads]")
+TEST_CASE("a thread that waits sees the end that another one brought about and reaped", "[PRC-038]")
 {
     const auto method = GENERATE(start_method::forkserver, start_method::spawn, start_method::fork);
     process p = sync_wait(process::start(by(method), wait_for_the_end));

@@ -256,7 +256,7 @@ TEST_CASE("a forked process that exits leaves the handles it inherited alone, an
     sibling = {};
 }
 
-TEST_CASE("a thread that is not the main one starts processes, which outlive it", "[CTX-018][threads]")
+TEST_CASE("a thread that is not the main one starts processes, which outlive it", "[CTX-018]")
 {
     const auto method = GENERATE(start_method::forkserver, start_method::spawn);
     INFO("start method " << to_string(method));
