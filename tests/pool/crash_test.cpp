@@ -57,7 +57,7 @@ struct bomb {
     bomb(const bomb&) = default;
     bomb(bomb&& other) noexcept : at{other.at}, how{other.how}, is_result{other.is_result}, loaded{other.loaded} { other.loaded = false; }
     bomb& operator=(const bomb&) = default;
-    ~bomb() noexcept(false)
+    ~bomb()
     {
         if (loaded && !is_result)
             reached(step::destroy_argument);
@@ -164,14 +164,14 @@ int counted_run(const std::string& path, int n)
 }
 
 /// No descriptor can be received in this process any more.
-void use_no_more_descriptors()
+[[maybe_unused]] void use_no_more_descriptors()
 {
     int next = ::dup(0);
     ::close(next);
     rlimit limit{static_cast<rlim_t>(next), static_cast<rlim_t>(next)};
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
-int size_of(const std::vector<char>& v) { return static_cast<int>(v.size()); }
+[[maybe_unused]] int size_of(const std::vector<char>& v) { return static_cast<int>(v.size()); }
 
 void initializer_that_throws() { throw std::underflow_error{"no start today"}; }
 void initializer_that_crashes() { die_by(SIGSEGV); }
