@@ -508,7 +508,7 @@ TEST_CASE("a task that waits can be cancelled and does not run; one that has end
     });
 }
 
-TEST_CASE("the result of a running task that was cancelled is not given to the next one", "[EXE-020]")
+TEST_CASE("the result of a running task that was cancelled is not given to the next one")
 {
     in_loop([]() -> coproc::task<> {
         board board;
@@ -524,7 +524,7 @@ TEST_CASE("the result of a running task that was cancelled is not given to the n
     });
 }
 
-TEST_CASE("a running task keeps its place when thousands behind it are cancelled", "[CRA-048]")
+TEST_CASE("a running task keeps its place when thousands behind it are cancelled")
 {
     in_loop([]() -> coproc::task<> {
         board board;

@@ -605,7 +605,7 @@ TEST_CASE("a pool is terminated by one thread while others wait for its calls", 
     threads.join();
 }
 
-TEST_CASE("several threads wait for pools of their own", "[threads][EXE-034]")
+TEST_CASE("several threads wait for pools of their own", "[threads]")
 {
     std::vector<std::thread> users;
     std::atomic<int> wrong{0};
@@ -650,7 +650,7 @@ TEST_CASE("32 workers are made and dropped three times without close", "[LIM-014
     CHECK(pids_of_children().empty());
 }
 
-TEST_CASE("pools come and go many times without leaving anything", "[LIM-015]")
+TEST_CASE("pools come and go many times without leaving anything")
 {
     for (int round = 0; round < 30; ++round)
         in_loop([=]() -> coproc::task<> {

@@ -132,7 +132,7 @@ TEST_CASE("no inputs are no results, at once")
     });
 }
 
-TEST_CASE("a map of 100,000 is right", "[POOL-061]")
+TEST_CASE("a map of 100,000 is right")
 {
     in_loop([]() -> coproc::task<> {
         coproc::pool pool{2};
@@ -242,7 +242,7 @@ TEST_CASE("a function that returns nothing is called once for each element")
     });
 }
 
-TEST_CASE("a coroutine is mapped too", "[ASY-003]")
+TEST_CASE("a coroutine is mapped too")
 {
     in_loop([]() -> coproc::task<> {
         coproc::pool pool{2};

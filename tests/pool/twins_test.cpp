@@ -27,7 +27,7 @@ TEST_CASE("pools in workers of a pool are gone when the program is killed", "[CR
         CHECK(eventually([&] { return has_ended(worker); }, std::chrono::seconds{10}));
 }
 
-TEST_CASE("pools in workers of a pool are gone when the program is asked to end", "[CRA-017]")
+TEST_CASE("pools in workers of a pool are gone when the program is asked to end")
 {
     program tree{twin("pool_tree")};
     std::vector<pid_t> workers;

@@ -132,7 +132,7 @@ TEST_CASE("the ring can be filled to its last byte, and read in pieces of any si
     CHECK(page.pool.read(nothing) == 0);
 }
 
-TEST_CASE("a writer waits for a slow reader and loses nothing", "[threads][CRA-006]")
+TEST_CASE("a writer waits for a slow reader and loses nothing", "[threads]")
 {
     two_sides page;
     constexpr std::size_t total = 40 * ring_size, piece = 50'000;
