@@ -109,9 +109,6 @@ private:
     unsigned long long generation_ = 0;
 };
 
-// What is here before main was here at the start.
-[[maybe_unused]] const auto& at_start = module_list::instance();
-
 template <class T>
 T read_at(const std::byte* bytes)
 {
@@ -177,6 +174,12 @@ module_ptr find_module(const void* address)
     return module_list::instance().find(
         [at = reinterpret_cast<std::uintptr_t>(address)](const module& m) { return m.contains(at); });
 }
+
+namespace {
+// What is here before main was here at the start. Through a public name: in a library with a copy of this file of its own
+// that is the program's.
+[[maybe_unused]] const auto looked_at_start = find_module(nullptr);
+} // namespace
 
 module_ptr find_module(std::uint64_t build_id)
 {

@@ -150,10 +150,6 @@ TEST_CASE("no more processes is EAGAIN, and the next start works")
 
 TEST_CASE("a fork server that runs out of descriptors says so, and the next start works once it has some")
 {
-#ifdef COPROC_TEST_IS_SANITIZED
-    WARN("skipped: the sanitizers' own look at memory needs descriptors");
-    return;
-#endif
     REQUIRE(await([] { return try_one(start_method::forkserver); }) == 0);
     const pid_t server = detail::this_fork_server().pid();
     rlimit before{}, low{};
@@ -174,10 +170,6 @@ TEST_CASE("a fork server that runs out of descriptors says so, and the next star
 
 TEST_CASE("with N descriptors to have, for each N, a start works or fails with EMFILE, and afterwards all is well")
 {
-#ifdef COPROC_TEST_IS_SANITIZED
-    WARN("skipped: the sanitizers' own look at memory needs descriptors");
-    return;
-#endif
     support::time_limit limit{std::chrono::seconds{75}};
     EACH_START_METHOD(method);
     const std::size_t before = without_fork_server();
