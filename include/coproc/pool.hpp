@@ -50,7 +50,8 @@ inline constexpr inline_workers_t inline_workers{};
 /// Errors:   what a task threw (see remote_error); worker_crashed; usage_error after close; std::system_error if workers
 ///           can't be started. A pool whose workers die again and again without coming to a task, or whose initializer
 ///           throws, fails: all its calls throw the reason.
-/// Threads:  all members may be called from any thread.
+/// Threads:  all members may be called from any thread, but not by the iterators of an input nor by the serialization of
+///           arguments and results of the same pool's calls: they are run under its lock (usage_error).
 /// Lifetime: calls in progress keep the inner state alive; the destructor stops the workers (SIGKILL), and calls that are
 ///           not done throw cancelled_error. Input ranges that are passed as lvalues must live until the call is done.
 class pool {

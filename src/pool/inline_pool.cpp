@@ -43,7 +43,7 @@ bool pool_state::claim_inline(const job& work)
 void pool_state::end_inline(job& work, std::exception_ptr failure)
 {
     turn([&] {
-        if (std::exchange(work.waiters->done, true))
+        if (work.waiters->done)
             return; // it was cancelled
         if (failure) { // as it would come from a worker
             buffer bytes;
@@ -52,8 +52,7 @@ void pool_state::end_inline(job& work, std::exception_ptr failure)
             input_archive in{bytes.data(), bytes.size()};
             work.failure = decode_exception(in);
         }
-        for (auto& waiter : work.waiters->waiting.take())
-            to_wake_.emplace_back(std::move(waiter), std::error_code{});
+        release(work);
     });
 }
 

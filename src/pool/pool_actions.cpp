@@ -7,18 +7,24 @@
 #include <csignal>
 
 namespace coproc::detail {
+namespace {
+
+constexpr std::chrono::seconds startup_limit{60}; // as for any process
+
+} // namespace
 
 void pool_state::carry_out()
 {
-    if (!executor_)
-        return; // what is submitted waits until there is a loop
-    while (auto a = scheduler_.next())
+    // What is submitted waits until there is a loop; what is withdrawn doesn't.
+    while (auto a = executor_ ? scheduler_.next() : scheduler_.next_decision())
         carry_out(*a);
-    for (auto& [id, worker] : workers_)
-        if (std::exchange(worker.dirty, false))
-            flush(worker);
-    listen();
-    if (scheduler_.closed())
+    if (executor_) {
+        for (auto& [id, worker] : workers_)
+            if (std::exchange(worker.dirty, false))
+                flush(worker);
+        listen();
+    }
+    if (closed())
         for (auto& waiter : closers_.take())
             to_wake_.emplace_back(std::move(waiter), std::error_code{});
 }
@@ -46,7 +52,7 @@ void pool_state::carry_out(const action& a)
         worker.next_signal = SIGTERM;
         return be_patient(a.worker, worker);
     }
-    case act::give_up: return fail_all();
+    case act::give_up: return fail_all(last_trouble_);
     }
 }
 
@@ -153,16 +159,33 @@ void pool_state::start_worker()
     worker_id id = ++last_worker_;
     try {
         workers_[id].link = std::make_unique<worker_link>(watched_, id, options_.name + "-" + std::to_string(id), options_);
-        scheduler_.worker_started(id);
+        limit_startup(id);
+        return scheduler_.worker_started(id);
     } catch (const std::system_error& e) {
-        reason_ = [code = e.code(), what = std::string{e.what()}] { return std::make_exception_ptr(std::system_error{code, "a pool can't start its workers"}); };
-        workers_.erase(id);
-        scheduler_.start_failed();
+        last_trouble_ = [code = e.code()] { return std::make_exception_ptr(std::system_error{code, "a pool can't start its workers"}); };
     } catch (const std::exception& e) {
-        reason_ = [what = std::string{e.what()}] { return std::make_exception_ptr(error{"a pool can't start its workers: " + what}); };
-        workers_.erase(id);
-        scheduler_.start_failed();
+        last_trouble_ = [what = std::string{e.what()}] { return std::make_exception_ptr(error{"a pool can't start its workers: " + what}); };
     }
+    workers_.erase(id);
+    scheduler_.start_failed();
+}
+
+void pool_state::limit_startup(worker_id id)
+{
+    auto& timer = workers_.at(id).patience = std::make_unique<asio::steady_timer>(executor_, startup_limit);
+    timer->async_wait([weak = weak_from_this(), id](std::error_code error) {
+        auto self = weak.lock();
+        if (error || !self)
+            return;
+        self->turn_of_handler([&] {
+            auto found = self->workers_.find(id);
+            if (found == self->workers_.end() || !found->second.link->starting())
+                return;
+            self->last_trouble_ = [] { return std::make_exception_ptr(coproc::error{"a pool can't start its workers: one did not come up in time"}); };
+            found->second.link->kill();
+            self->remove(id, false, false);
+        });
+    });
 }
 
 // The steps after a worker was told to stop, each after the time of grace.
@@ -192,17 +215,22 @@ void pool_state::finish(job_id id)
         return;
     auto work = std::move(found->second);
     jobs_.erase(found);
-    work->waiters->done = true;
-    for (auto& waiter : work->waiters->waiting.take())
-        to_wake_.emplace_back(std::move(waiter), std::error_code{});
+    release(*work);
     jobs_to_destroy_.push_back(std::move(work));
 }
 
-void pool_state::fail_all()
+// Whoever waits for it goes on.
+void pool_state::release(job& work)
+{
+    work.waiters->done = true;
+    for (auto& waiter : work.waiters->waiting.take())
+        to_wake_.emplace_back(std::move(waiter), std::error_code{});
+}
+
+void pool_state::fail_all(complaint reason)
 {
     failed_ = true;
-    if (!reason_)
-        reason_ = [] { return std::make_exception_ptr(error{"the pool has failed"}); };
+    reason_ = reason ? std::move(reason) : [] { return std::make_exception_ptr(error{"the pool has failed"}); };
     closing_ = true;
     auto jobs = jobs_;
     for (auto& [id, work] : jobs) {

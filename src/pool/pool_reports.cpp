@@ -27,7 +27,7 @@ void pool_state::listen()
     if (!wanted)
         return readiness_->cancel();
     readiness_->async_wait(asio::posix::descriptor_base::wait_read, [weak = weak_from_this()](std::error_code error) {
-        if (auto self = weak.lock(); self && !error)
+        if (auto self = weak.lock(); self && error != asio::error::operation_aborted)
             self->turn_of_handler([&] { self->collect(); });
     });
 }
@@ -48,10 +48,13 @@ void pool_state::reported(worker_id id, wakeup what)
         return;
     auto& link = *found->second.link;
     try {
-        if (what == wakeup::startup)
+        if (what == wakeup::startup) {
             link.advance_startup();
+            if (!link.starting() && !link.told_to_stop())
+                found->second.patience.reset();
+        }
     } catch (const std::exception& e) {
-        reason_ = [text = std::string{e.what()}] { return std::make_exception_ptr(error{"a pool can't start its workers: " + text}); };
+        last_trouble_ = [text = std::string{e.what()}] { return std::make_exception_ptr(error{"a pool can't start its workers: " + text}); };
         link.kill();
         return remove(id, false, false);
     }
@@ -70,7 +73,7 @@ void pool_state::look(worker_link& link)
         });
     } catch (const std::exception& e) {
         // What it says makes no sense any more: it is stopped, and its death is dealt with like any other.
-        reason_ = [what = std::string{e.what()}] { return std::make_exception_ptr(error{"a worker sent nonsense: " + what}); };
+        last_trouble_ = [what = std::string{e.what()}] { return std::make_exception_ptr(error{"a worker sent nonsense: " + what}); };
         link.condemn();
     }
     workers_.at(link.id()).dirty = true;
@@ -107,11 +110,10 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
                 finalizer_failure_ = e;
             return;
         }
-        reason_ = [bytes = std::vector<std::byte>(body.begin(), body.end())] {
+        return fail_all([bytes = std::vector<std::byte>(body.begin(), body.end())] {
             input_archive again{bytes.data(), bytes.size()};
             return decode_exception(again);
-        };
-        return fail_all();
+        });
     }
     if (header.kind != frame_kind::result && header.kind != frame_kind::failure)
         throw protocol_error{"a worker sent a frame that only pools send"};
@@ -127,14 +129,13 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
                 throw protocol_error{"a worker returned " + std::to_string(header.count) + " results for " + std::to_string(p->count) + " calls"};
             if (wanted)
                 p->of->results(in, place.first, p->count);
-            discard(id);
-            scheduler_.finished(id, header.time);
         } catch (...) {
             fail(*p->of, place.first, std::current_exception());
             discard(id);
-            scheduler_.failed(id, place.first);
+            return scheduler_.failed(id, place.first);
         }
-        return;
+        discard(id);
+        return scheduler_.finished(id, header.time);
     }
     std::size_t index = place.first + std::min<std::size_t>(header.count, p->count - 1);
     if (wanted) {
@@ -181,8 +182,8 @@ void pool_state::ended(worker_link& link, const exit_status& status)
         scheduler_.failed(id, index);
         cost_a_task = true;
     }
-    if (!orderly && !cost_a_task && !reason_)
-        reason_ = [status, pid = link.pid()] {
+    if (!orderly && !cost_a_task && !link.condemned())
+        last_trouble_ = [status, pid = link.pid()] {
             return std::make_exception_ptr(error{"the pool's workers end before they come to a task: the last one, " + std::to_string(pid)
                                                  + (status.signal() != 0 ? ", was killed by signal " + std::to_string(status.signal())
                                                                          : ", exited with code " + std::to_string(status.code()))});

@@ -44,6 +44,8 @@ void pool_state::bind(const asio::any_io_executor& executor)
         for (auto& [id, worker] : workers_)
             if (worker.link->told_to_stop())
                 be_patient(id, worker);
+            else if (worker.link->starting())
+                limit_startup(id);
     });
 }
 
@@ -127,7 +129,7 @@ bool pool_state::cancel(job& work, const char* why)
         was_running = true;
         work.failure = std::make_exception_ptr(cancelled_error{why});
         if (work.waiters->runs_inline)
-            work.waiters->done = true;
+            release(work);
         else
             scheduler_.cancel_job(work.waiters->id);
     });
@@ -139,9 +141,6 @@ void pool_state::close()
     turn([&] {
         closing_ = true;
         scheduler_.close();
-        if (scheduler_.closed())
-            for (auto& waiter : closers_.take())
-                to_wake_.emplace_back(std::move(waiter), std::error_code{});
     });
 }
 
@@ -165,8 +164,6 @@ void pool_state::terminate(const char* why)
             remove(id, true, false);
         if (glance_)
             glance_->cancel();
-        for (auto& waiter : closers_.take())
-            to_wake_.emplace_back(std::move(waiter), std::error_code{});
     });
 }
 
@@ -180,7 +177,7 @@ template <class Slot>
 bool pool_state::wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot)
 {
     std::scoped_lock lock{mutex_};
-    if (work ? work->waiters->done : scheduler_.closed() || (in_line_ && closing_)) {
+    if (work ? work->waiters->done : closed()) {
         to_wake_.emplace_back(std::move(w), std::error_code{});
         return false;
     }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "pool/scheduler.hpp"
+#include "pool/turn_mutex.hpp"
 #include "pool/waiters.hpp"
 #include "pool/worker_link.hpp"
 
@@ -85,9 +86,11 @@ private:
         std::unique_ptr<worker_link> link;
         std::vector<chunk_id> by_number = std::vector<chunk_id>(task_slots);
         bool dirty = false;
-        std::unique_ptr<asio::steady_timer> patience; ///< with a worker that was told to stop
+        std::unique_ptr<asio::steady_timer> patience; ///< with a worker that comes up, or was told to stop
         int next_signal = 0;
     };
+
+    using complaint = std::function<std::exception_ptr()>; ///< a new exception for each caller
 
     struct aftermath;
     template <class F>
@@ -96,6 +99,7 @@ private:
     void turn(F f);
     template <class F>
     void turn_of_handler(F f);
+    [[nodiscard]] bool closed() const noexcept { return scheduler_.closed() || (in_line_ && closing_); }
     void carry_out();
     void carry_out(const action& a);
     void take(const action& a);
@@ -103,6 +107,7 @@ private:
     parcel* find(chunk_id id);
     void discard(chunk_id id);
     void start_worker();
+    void limit_startup(worker_id id);
     void lose_patience(worker_id id);
     void listen();
     void collect();
@@ -113,7 +118,8 @@ private:
     void remove(worker_id id, bool orderly, bool cost_a_task);
     void fail(job& work, std::size_t index, std::exception_ptr e);
     void finish(job_id id);
-    void fail_all();
+    void fail_all(complaint reason);
+    void release(job& work);
     void look_again_soon();
     void flush(seat& worker);
     void end_inline(job& work, std::exception_ptr failure);
@@ -124,7 +130,7 @@ private:
     void know(asio::execution_context& loop);
     void be_patient(worker_id id, seat& worker);
 
-    std::mutex mutex_;
+    turn_mutex mutex_;
     asio::any_io_executor executor_;
     os::watch_set watched_;
     asio::execution_context* known_loop_ = nullptr; ///< the last one that will tell us of its end
@@ -139,7 +145,8 @@ private:
     std::vector<parcel> parcels_; ///< by the chunk's slot, which the scheduler gave it
     std::unordered_map<job_id, std::shared_ptr<job>> jobs_;
     std::vector<buffer> spare_; ///< bodies whose memory is used again
-    std::function<std::exception_ptr()> reason_; ///< why the pool failed; a new object for each caller
+    complaint last_trouble_; ///< with a worker: why the pool failed, if it comes to that
+    complaint reason_;       ///< why it failed
     std::exception_ptr finalizer_failure_;
     waiter_list closers_;
     std::vector<std::pair<std::unique_ptr<waiter>, std::error_code>> to_wake_;
@@ -213,7 +220,7 @@ void pool_state::turn_of_handler(F f)
     if (auto thrown = locked(f, after))
         static_cast<void>(locked(
             [&] {
-                reason_ = [thrown] {
+                fail_all([thrown] {
                     try {
                         std::rethrow_exception(thrown);
                     } catch (const std::exception& e) {
@@ -221,8 +228,7 @@ void pool_state::turn_of_handler(F f)
                     } catch (...) {
                         return std::make_exception_ptr(error{"the pool has failed"});
                     }
-                };
-                fail_all();
+                });
             },
             after));
     after.come();

@@ -341,13 +341,19 @@ std::optional<action> scheduler::start_or_stop()
     return std::nullopt;
 }
 
+std::optional<action> scheduler::next_decision()
+{
+    if (decided_.empty())
+        return std::nullopt;
+    auto first = decided_.front();
+    decided_.pop_front();
+    return first;
+}
+
 std::optional<action> scheduler::next()
 {
-    if (!decided_.empty()) {
-        auto first = decided_.front();
-        decided_.pop_front();
-        return first;
-    }
+    if (auto a = next_decision())
+        return a;
     if (gave_up_ && !broken_) {
         broken_ = true;
         return action{act::give_up};

@@ -96,6 +96,8 @@ public:
     void withdrawn(chunk_id chunk, bool in_time);
 
     [[nodiscard]] std::optional<action> next();
+    /// Only what needs no worker to be started, stopped or given work.
+    [[nodiscard]] std::optional<action> next_decision();
 
     [[nodiscard]] chunk_place place(chunk_id chunk) const;
     /// The chunks of a worker, in the order they were sent.

@@ -72,6 +72,7 @@ public:
     void kill();
     /// SIGKILL as soon as it is known to be there, for it may answer before; nothing is read from it any more.
     void condemn();
+    [[nodiscard]] bool condemned() const noexcept { return condemned_; }
     [[nodiscard]] bool told_to_stop() const noexcept { return told_to_stop_; }
 
 private:

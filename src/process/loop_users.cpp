@@ -12,7 +12,7 @@ asio::execution_context::id loop_users::id;
 void loop_users::add(std::weak_ptr<loop_user> user)
 {
     std::scoped_lock lock{mutex_};
-    std::erase_if(users_, [](auto& u) { return u.expired(); });
+    std::erase_if(users_, [&](auto& u) { return u.expired() || (!u.owner_before(user) && !user.owner_before(u)); });
     users_.push_back(std::move(user));
 }
 

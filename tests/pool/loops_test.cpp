@@ -6,6 +6,7 @@
 #include <coproc/process.hpp>
 
 #include <asio/co_spawn.hpp>
+#include <asio/experimental/as_tuple.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
@@ -16,6 +17,7 @@
 #include <csignal>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <stdexcept>
 #include <thread>
 #include <unistd.h>
@@ -38,6 +40,16 @@ coproc::task<int> doubled_later(int n)
     asio::steady_timer timer{co_await asio::this_coro::executor, 1ms};
     co_await timer.async_wait(asio::use_awaitable);
     co_return 2 * n;
+}
+
+asio::steady_timer* gate = nullptr;
+bool at_gate = false;
+coproc::task<int> pass_gate(int n)
+{
+    at_gate = true;
+    static_cast<void>(co_await gate->async_wait(asio::experimental::as_tuple(asio::use_awaitable)));
+    at_gate = false;
+    co_return n;
 }
 
 // Says when the coroutine that has it is destroyed.
@@ -147,6 +159,50 @@ TEST_CASE("an inline pool runs a coroutine once, however many wait for it")
         co_await turn.async_wait(asio::use_awaitable);
         auto end = result->get();
         CHECK(co_await std::move(end) == 42);
+    });
+}
+
+TEST_CASE("a task of an inline pool that is cancelled frees who waits for it, while it still runs")
+{
+    in_loop([]() -> coproc::task<> {
+        coproc::pool pool{coproc::inline_workers};
+        asio::steady_timer closed{co_await asio::this_coro::executor, 1h};
+        gate = &closed;
+        auto result = std::make_shared<coproc::async_result<int>>(pool.submit(pass_gate, 1));
+        auto runs = [](auto r) -> coproc::task<> { CHECK(co_await r->wait_for(30s)); };
+        asio::co_spawn(co_await asio::this_coro::executor, runs(result), asio::detached);
+        while (!at_gate)
+            co_await asio::post(asio::use_awaitable);
+        asio::post(co_await asio::this_coro::executor, [&] { CHECK(result->cancel()); });
+        CHECK(co_await result->wait_for(30s));
+        CHECK(is<coproc::cancelled_error>(co_await failure_of(result->get())));
+        CHECK(at_gate);
+        closed.cancel();
+        while (at_gate)
+            co_await asio::post(asio::use_awaitable);
+    });
+}
+
+TEST_CASE("a task is cancelled in a pool that has no loop yet")
+{
+    coproc::pool pool{1};
+    auto result = pool.submit(doubled, 1);
+    CHECK(result.cancel());
+    CHECK(result.ready());
+    CHECK_FALSE(result.cancel());
+    CHECK_THROWS_AS(coproc::sync_wait(result.get()), coproc::cancelled_error);
+}
+
+TEST_CASE("a pool refuses to be called by the input of one of its calls, and goes on")
+{
+    in_loop([]() -> coproc::task<> {
+        coproc::pool pool{1};
+        auto calls = std::views::iota(0, 3) | std::views::transform([&](int n) {
+            static_cast<void>(pool.submit(doubled, n));
+            return n;
+        });
+        CHECK(is<coproc::usage_error>(co_await failure_of(pool.map(doubled, calls)), "its own calls"));
+        CHECK(co_await pool.apply(doubled, 21) == 42);
     });
 }
 
