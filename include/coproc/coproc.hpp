@@ -16,3 +16,4 @@
 #include <coproc/start_method.hpp>
 #include <coproc/task.hpp>
 #include <coproc/this_process.hpp>
+#include <coproc/this_task.hpp>

@@ -50,7 +50,15 @@ public:
     [[nodiscard]] std::uint64_t next_number() const noexcept { return tasks_sent_ + 1; }
     void skip_number() noexcept { ++tasks_sent_; }
     bool withdraw(std::uint64_t number) noexcept { return page_.withdraw(number); }
-    [[nodiscard]] bool begun(std::uint64_t number) const noexcept { return page_.state(number) == task_state::taken; }
+    [[nodiscard]] bool begun(std::uint64_t number) const noexcept
+    {
+        auto state = page_.state(number);
+        return state == task_state::taken || state == task_state::stopping;
+    }
+    /// Nanoseconds of the monotonic clock; of a task that has begun. The worker's word: it may be anything.
+    [[nodiscard]] std::uint64_t begun_at(std::uint64_t number) const noexcept { return page_.begun_at(number); }
+    /// Asks a task that has begun to end; false if it has not.
+    bool request_stop(std::uint64_t number) noexcept { return page_.request_stop(number); }
     [[nodiscard]] std::size_t calls_done() const noexcept { return page_.calls_done(); }
     /// Asks it to end.
     void send_stop();

@@ -9,6 +9,7 @@
 // waits while a long task runs is found by the pool itself, which looks after 2 ms of silence.)
 #include "os/calls.hpp"
 #include "os/packet.hpp"
+#include "pool/running_task.hpp"
 #include "pool/worker_page.hpp"
 #include "pool/worker_setup.hpp"
 #include "process/loop.hpp"
@@ -131,7 +132,9 @@ private:
         std::vector<attachment> attachments;
         auto number = item.header.number;
         // Claimed first: a message that this process can't take costs the task, and is not tried on other workers.
-        bool claimed = page_.claim(number);
+        // A task that follows another one begins when that one ended.
+        std::uint64_t begin = last_end_ != 0 ? last_end_ : now();
+        bool claimed = page_.claim(number, begin);
         auto body = open(item, attachments); // in any case: what came with it must not stay in the socket
         if (!claimed)
             return;
@@ -140,9 +143,10 @@ private:
         output_archive out{out_};
         auto* call = new (page_.call_place()) invocation{in, out};
         call->count = item.header.count;
+        call->word = &page_.word(number);
+        call->stop_word = worker_page::stop_word(number);
+        running_task running{*call->word, call->stop_word};
         const entry* entry = nullptr;
-        // A task that follows another one begins when that one ended.
-        std::uint64_t begin = last_end_ != 0 ? last_end_ : now();
         frame header;
         header.number = number;
         try {

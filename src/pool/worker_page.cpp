@@ -18,13 +18,17 @@ struct worker_page::layout {
     alignas(invocation) std::array<std::byte, sizeof(invocation)> call;
     alignas(64) std::atomic<std::uint64_t> read; // by the pool
     std::atomic<std::uint32_t> room_wanted;      // 1 while the worker sleeps until there is room
-    alignas(64) std::array<std::atomic<std::uint64_t>, task_slots> tasks; // number * 4 + state
+    struct slot {
+        std::atomic<std::uint64_t> word;  // number * 8 + state
+        std::atomic<std::uint64_t> begun; // by the worker, before it claims
+    };
+    alignas(64) std::array<slot, task_slots> tasks;
     std::array<std::byte, ring_size> ring;
 };
 
 namespace {
 
-std::uint64_t word(std::uint64_t number, task_state state) { return number * 4 + static_cast<std::uint64_t>(state); }
+std::uint64_t word_of(std::uint64_t number, task_state state) { return number * 8 + static_cast<std::uint64_t>(state); }
 
 } // namespace
 
@@ -45,26 +49,44 @@ worker_page::worker_page(const os::descriptor& file)
 // counter for results. The words themselves only need to be atomic.
 void worker_page::queue(std::uint64_t number) noexcept
 {
-    shared().tasks[number % task_slots].store(word(number, task_state::queued), std::memory_order_relaxed);
+    shared().tasks[number % task_slots].word.store(word_of(number, task_state::queued), std::memory_order_relaxed);
 }
 
-bool worker_page::claim(std::uint64_t number) noexcept
+bool worker_page::claim(std::uint64_t number, std::uint64_t now) noexcept
 {
-    auto expected = word(number, task_state::queued);
-    return shared().tasks[number % task_slots].compare_exchange_strong(expected, word(number, task_state::taken), std::memory_order_relaxed);
+    auto& slot = shared().tasks[number % task_slots];
+    slot.begun.store(now, std::memory_order_relaxed);
+    auto expected = word_of(number, task_state::queued);
+    // Release: whoever sees that it was taken sees when.
+    return slot.word.compare_exchange_strong(expected, word_of(number, task_state::taken), std::memory_order_release, std::memory_order_relaxed);
 }
 
 bool worker_page::withdraw(std::uint64_t number) noexcept
 {
-    auto expected = word(number, task_state::queued);
-    return shared().tasks[number % task_slots].compare_exchange_strong(expected, word(number, task_state::withdrawn), std::memory_order_relaxed);
+    auto expected = word_of(number, task_state::queued);
+    return shared().tasks[number % task_slots].word.compare_exchange_strong(expected, word_of(number, task_state::withdrawn), std::memory_order_relaxed);
+}
+
+bool worker_page::request_stop(std::uint64_t number) noexcept
+{
+    auto expected = word_of(number, task_state::taken);
+    auto& word = shared().tasks[number % task_slots].word;
+    return word.compare_exchange_strong(expected, stop_word(number), std::memory_order_relaxed) || expected == stop_word(number);
 }
 
 task_state worker_page::state(std::uint64_t number) const noexcept
 {
-    auto value = shared().tasks[number % task_slots].load(std::memory_order_relaxed);
-    return value / 4 == number ? static_cast<task_state>(value % 4) : task_state::withdrawn;
+    auto value = shared().tasks[number % task_slots].word.load(std::memory_order_acquire);
+    return value / 8 == number ? static_cast<task_state>(value % 8) : task_state::withdrawn;
 }
+
+std::uint64_t worker_page::begun_at(std::uint64_t number) const noexcept
+{
+    return shared().tasks[number % task_slots].begun.load(std::memory_order_relaxed);
+}
+
+const std::atomic<std::uint64_t>& worker_page::word(std::uint64_t number) const noexcept { return shared().tasks[number % task_slots].word; }
+std::uint64_t worker_page::stop_word(std::uint64_t number) noexcept { return word_of(number, task_state::stopping); }
 
 void* worker_page::call_place() noexcept { return shared().call.data(); }
 

@@ -2,7 +2,8 @@
 //
 // The pool writes the state of each task it sends ("queued"); the worker claims a task by compare-and-swap before it
 // touches it ("taken"); the pool takes one back the same way ("withdrawn"). So each task is begun at most once, whoever is
-// faster, and after the worker's death the pool knows which one it was in.
+// faster, and after the worker's death the pool knows which one it was in. One that has begun is asked to end there, too
+// ("stopping").
 //
 // Results go into the ring whole before the worker goes on. What a worker finished is there when it is dead, without a
 // system call for each result; the doorbell is only rung when the pool has a reason to look (see worker_main.cpp).
@@ -20,7 +21,7 @@
 
 namespace coproc::detail {
 
-enum class task_state : std::uint8_t { queued = 1, taken, withdrawn };
+enum class task_state : std::uint8_t { queued = 1, taken, withdrawn, stopping };
 
 inline constexpr std::size_t task_slots = 1024;      ///< tasks in flight; their numbers are consecutive
 inline constexpr std::size_t ring_size = 256 * 1024; ///< four of the largest frames
@@ -38,11 +39,18 @@ public:
 
     // Tasks. Each is one atomic instruction.
     void queue(std::uint64_t number) noexcept;
-    /// False: it was withdrawn.
-    bool claim(std::uint64_t number) noexcept;
+    /// `now`: nanoseconds of the monotonic clock. False: it was withdrawn.
+    bool claim(std::uint64_t number, std::uint64_t now) noexcept;
     /// False: the worker has begun it.
     bool withdraw(std::uint64_t number) noexcept;
+    /// False: it has not begun.
+    bool request_stop(std::uint64_t number) noexcept;
     [[nodiscard]] task_state state(std::uint64_t number) const noexcept;
+    /// When it was claimed, if it was.
+    [[nodiscard]] std::uint64_t begun_at(std::uint64_t number) const noexcept;
+    /// For the worker to ask itself: the task's word, and what it is when the task should stop.
+    [[nodiscard]] const std::atomic<std::uint64_t>& word(std::uint64_t number) const noexcept;
+    [[nodiscard]] static std::uint64_t stop_word(std::uint64_t number) noexcept;
 
     /// Where the worker keeps the call it is executing (an invocation), so that its progress is known after its death.
     [[nodiscard]] void* call_place() noexcept;

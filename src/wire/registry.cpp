@@ -144,6 +144,8 @@ module_ptr require_module(const place& at, const std::string& path)
 
 }  // namespace
 
+void invocation::throw_stopped() { throw cancelled_error{"the task was asked to stop"}; }
+
 entry::entry(void (*run)(invocation&), const char* name_of_type) : plain{run}, name{name_of_type}
 {
     registry::instance().add(*this);

@@ -41,8 +41,8 @@ TEST_CASE("a task that is queued is claimed once")
 {
     two_sides page;
     page.pool.queue(1);
-    CHECK(page.worker.claim(1));
-    CHECK_FALSE(page.worker.claim(1));
+    CHECK(page.worker.claim(1, 7));
+    CHECK_FALSE(page.worker.claim(1, 7));
     CHECK(page.pool.state(1) == task_state::taken);
 }
 
@@ -52,8 +52,8 @@ TEST_CASE("a task that was withdrawn can't be claimed, and one that was claimed 
     page.pool.queue(1);
     page.pool.queue(2);
     CHECK(page.pool.withdraw(1));
-    CHECK_FALSE(page.worker.claim(1));
-    CHECK(page.worker.claim(2));
+    CHECK_FALSE(page.worker.claim(1, 7));
+    CHECK(page.worker.claim(2, 7));
     CHECK_FALSE(page.pool.withdraw(2));
 }
 
@@ -62,9 +62,9 @@ TEST_CASE("a number whose place was taken by a later one is neither claimed nor 
     two_sides page;
     page.pool.queue(1);
     page.pool.queue(1 + task_slots);
-    CHECK_FALSE(page.worker.claim(1));
+    CHECK_FALSE(page.worker.claim(1, 7));
     CHECK_FALSE(page.pool.withdraw(1));
-    CHECK(page.worker.claim(1 + task_slots));
+    CHECK(page.worker.claim(1 + task_slots, 7));
 }
 
 TEST_CASE("of a claim and a withdrawal at the same time exactly one wins", "[threads]")
@@ -77,7 +77,7 @@ TEST_CASE("of a claim and a withdrawal at the same time exactly one wins", "[thr
         for (std::uint64_t number = 1; number <= rounds; ++number) {
             while (round.load() < number)
                 std::this_thread::yield();
-            claimed[number] = page.worker.claim(number);
+            claimed[number] = page.worker.claim(number, 7);
             answered.store(number);
         }
     }};

@@ -38,6 +38,18 @@ struct invocation {
                                     ///< and `out` ends with the last whole result
     int exit_code = 0;              ///< of a body
     const void* target = nullptr;   ///< the code that names the task, once the function was decoded; see task_name
+
+    // A call that was asked to stop makes no further step; null: nobody asks.
+    const std::atomic<std::uint64_t>* word = nullptr;
+    std::uint64_t stop_word = 0;    ///< what the word is then
+
+    /// Before each call of a message; throws cancelled_error.
+    void check_stop() const
+    {
+        if (word && word->load(std::memory_order_relaxed) == stop_word) [[unlikely]]
+            throw_stopped();
+    }
+    [[noreturn]] static void throw_stopped();
 };
 
 /// A place to enter this program from a message: one for each kind of call that is compiled into it.
@@ -136,6 +148,7 @@ struct task_calls<F, type_list<P...>, std::index_sequence<I...>> {
         F f = load_function<F>(call.in);
         call.target = code_of(f);
         for (; call.done < call.count; ++call.done) {
+            call.check_stop();
             partial_result partial{call.out.target()};
             stored_arguments<P...> values;
             load_arguments(call.in, values);
@@ -153,6 +166,7 @@ struct task_calls<F, type_list<P...>, std::index_sequence<I...>> {
         F f = load_function<F>(call.in);
         call.target = code_of(f);
         for (; call.done < call.count; ++call.done) {
+            call.check_stop();
             stored_arguments<P...> values;
             load_arguments(call.in, values);
             check_target(f, values);
