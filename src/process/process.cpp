@@ -60,8 +60,6 @@ task<> ready(int number, waits::wait_type what)
     co_await std::move(wait);
 }
 
-task<> ready(const os::descriptor& stream, waits::wait_type what) { return ready(stream.get(), what); }
-
 task<> limit(std::chrono::nanoseconds time)
 {
     asio::steady_timer timer{co_await asio::this_coro::executor, time};
@@ -97,8 +95,7 @@ struct process_factory {
             if (!co_await ready_within(coming.control(), waits::wait_read, startup_limit))
                 throw error{"process " + name + " did not come to coproc::run or coproc::init within a minute"};
         auto state = list_child(std::move(name), method, coming.take_child(), coming.lifeline());
-        for (std::size_t i = 0; i < 3; ++i)
-            state->streams[i] = std::move(streams[i]);
+        state->set_streams(std::move(streams));
         co_return make(std::move(state));
     }
 };
@@ -186,29 +183,31 @@ task<exit_status> stop_state(std::shared_ptr<detail::process_state> state, stop_
 
 task<std::optional<std::string>> read_stream(std::shared_ptr<detail::process_state> state, int which, std::size_t most)
 {
-    auto& stream = state->streams[which];
+    if (most == 0)
+        throw usage_error{"a read of at most 0 bytes can't be told from the end of the stream: ask for 1 or more"};
+    auto stream = state->stream(which);
     if (!stream)
         throw usage_error{"this standard stream of the process is no pipe: start it with pipe_stream"};
     std::string text(most, '\0');
     for (;;) {
-        ssize_t size = os::read(stream.get(), text.data(), text.size());
+        ssize_t size = os::read(stream->get(), text.data(), text.size());
         if (size >= 0) {
             text.resize(static_cast<std::size_t>(size));
             co_return size == 0 ? std::nullopt : std::optional{std::move(text)};
         }
         if (errno != EAGAIN)
             os::fail("reading a process's output");
-        co_await ready(stream, detail::waits::wait_read);
+        co_await ready(stream->get(), detail::waits::wait_read);
     }
 }
 
 task<bool> write_stream(std::shared_ptr<detail::process_state> state, std::string text)
 {
-    auto& stream = state->streams[0];
+    auto stream = state->stream(0);
     if (!stream)
         throw usage_error{"the standard input of the process is no pipe, or was closed: start it with pipe_stream"};
     for (std::size_t written = 0; written < text.size();) {
-        ssize_t size = os::write(stream.get(), text.data() + written, text.size() - written);
+        ssize_t size = os::write(stream->get(), text.data() + written, text.size() - written);
         if (size >= 0)
             written += static_cast<std::size_t>(size);
         else if (errno == EPIPE)
@@ -216,7 +215,7 @@ task<bool> write_stream(std::shared_ptr<detail::process_state> state, std::strin
         else if (errno != EAGAIN)
             os::fail("writing a process's input");
         else
-            co_await ready(stream, detail::waits::wait_write);
+            co_await ready(stream->get(), detail::waits::wait_write);
     }
     co_return true;
 }
@@ -265,7 +264,7 @@ task<bool> process::write_input(std::string text)
     return write_stream(state_, std::move(text));
 }
 
-void process::close_input() { state().streams[0].reset(); }
+void process::close_input() { state().close_input(); }
 
 std::vector<process_info> active_children()
 {
