@@ -4,19 +4,16 @@
 #include "os/error.hpp"
 #include "process/process_state.hpp"
 #include "process/startup.hpp"
+#include "process/within.hpp"
 
 #include <coproc/error.hpp>
 
-#include <asio/experimental/awaitable_operators.hpp>
-#include <asio/multiple_exceptions.hpp>
 #include <asio/posix/stream_descriptor.hpp>
-#include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <cerrno>
 #include <csignal>
-#include <exception>
 
 namespace coproc {
 namespace detail {
@@ -60,27 +57,6 @@ task<> ready(int number, waits::wait_type what)
     co_await std::move(wait);
 }
 
-task<> limit(std::chrono::nanoseconds time)
-{
-    asio::steady_timer timer{co_await asio::this_coro::executor, time};
-    co_await timer.async_wait(use_awaitable);
-}
-
-// True if it is ready in time.
-task<bool> ready_within(int number, waits::wait_type what, std::chrono::nanoseconds time)
-{
-    using namespace asio::experimental::awaitable_operators;
-    // Made before, as `||` waits for the other side when one side fails.
-    watched_copy watched{copy_of(number), co_await asio::this_coro::executor};
-    try {
-        auto either = watched.wait(what) || limit(time);
-        auto first = co_await std::move(either);
-        co_return first.index() == 0;
-    } catch (const asio::multiple_exceptions& both) { // cancelled: the same twice
-        std::rethrow_exception(both.first_exception());
-    }
-}
-
 } // namespace
 
 struct process_factory {
@@ -91,9 +67,11 @@ struct process_factory {
         auto name = what.name;
         auto method = what.method;
         startup coming{std::move(what)};
-        while (!coming.advance())
-            if (!co_await ready_within(coming.control(), waits::wait_read, startup_limit))
+        while (!coming.advance()) {
+            auto answer = within(ready(coming.control(), waits::wait_read), startup_limit);
+            if (!co_await std::move(answer))
                 throw error{"process " + name + " did not come to coproc::run or coproc::init within a minute"};
+        }
         auto state = list_child(std::move(name), method, coming.take_child(), coming.lifeline());
         state->set_streams(std::move(streams));
         co_return make(std::move(state));
@@ -161,7 +139,8 @@ task<std::optional<exit_status>> join_state_for(std::shared_ptr<detail::process_
 {
     if (auto status = state->poll(); status || time <= time.zero())
         co_return status;
-    static_cast<void>(co_await detail::ready_within(state->pidfd(), detail::waits::wait_read, time));
+    auto end = detail::within(ready(state->pidfd(), detail::waits::wait_read), time);
+    static_cast<void>(co_await std::move(end));
     co_return state->poll();
 }
 
