@@ -99,11 +99,13 @@ public:
 
     /// What the process wrote to a standard stream that is a pipe: at least one byte and at most `most`; nothing at the end
     /// of the stream. What was written before its death is not lost, as long as the handle lives.
+    /// Throws: usage_error if the stream is no pipe, or `most` is 0.
     [[nodiscard]] task<std::optional<std::string>> read_output(std::size_t most = 65536);
     [[nodiscard]] task<std::optional<std::string>> read_error(std::size_t most = 65536);
     /// Writes all of `text` to a standard input that is a pipe. False: the process does not read any more.
+    /// Throws: usage_error if it is no pipe, or close_input was called before.
     [[nodiscard]] task<bool> write_input(std::string text);
-    /// Ends the standard input of the process.
+    /// Ends the standard input of the process; not before writes that are under way are done.
     void close_input();
 
 private:

@@ -35,6 +35,12 @@ constexpr standard_stream append_stream(std::string_view path) { return {standar
 
 /// All of it is read while `start` is called; nothing it points to needs to live longer. (It is trivially copyable for a
 /// reason: g++ 12 destroys other temporaries in a co_await expression twice.)
+///
+/// Name and environment may take 96 KiB together, else start throws usage_error; what has changed in the parent's own
+/// environment since its fork server was started counts too.
+///
+/// What no option says (umask, resource limits, CPU affinity, priority) is the parent's: with the fork server, as it was
+/// when that was started, which is at the first start by it; with spawn and fork, as it is now.
 struct process_options {
     /// Shown by this_process::name, in errors, and by ps. Empty: "process-N".
     std::string_view name{};

@@ -160,7 +160,10 @@ void serve_forks(os::descriptor requests)
 
     std::vector<os::child> made;
     std::vector<pollfd> watched;
+    os::descriptor spare; // kept for the socket of a request, so that whoever asks can be told that there are no others
     for (;;) {
+        if (!spare)
+            spare = os::descriptor{os::duplicate(requests.get())};
         watched.assign(1, {requests.get(), POLLIN, 0});
         for (auto& child : made)
             watched.push_back({child.pidfd(), POLLIN, 0});
@@ -173,10 +176,11 @@ void serve_forks(os::descriptor requests)
 
         std::array<std::byte, 16> bytes{};
         os::packet packet;
+        spare.reset();
         try {
             packet = os::receive_packet(requests.get(), bytes, os::wait::yes);
         } catch (const std::system_error&) {
-            continue; // no descriptor left for the socket: who asked sees its end
+            continue; // not even the spare one was to be had: who asked sees the end of the socket
         }
         if (packet.what == os::received::end) {
             for (auto& child : made)

@@ -9,6 +9,7 @@
 #include <coproc/error.hpp>
 #include <coproc/serialize.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -101,6 +102,12 @@ void launch::send(const os::descriptor& control, const os::descriptor& lifeline,
     if (!clear_environment)
         changes = before;
     changes.insert(changes.end(), environment.begin(), environment.end());
+    buffer packet;
+    output_archive archive{packet};
+    archive(start_kind, version, name, parent, inherited, this_runtime().depth + 1, changes, clear_environment);
+    if (packet.size() > max_orders)
+        throw usage_error{"the environment and name of a new process take more than " + std::to_string(max_orders / 1024) + " KiB"};
+
     std::vector<int> descriptors{lifeline.get()};
     attached has;
     for (std::size_t i = 0; i < 3; ++i)
@@ -109,7 +116,7 @@ void launch::send(const os::descriptor& control, const os::descriptor& lifeline,
     if ((has.working_directory = static_cast<bool>(working_directory)))
         descriptors.push_back(working_directory.get());
     os::descriptor file;
-    if ((has.memory_file = call.size() > max_inline_call)) {
+    if ((has.memory_file = call.size() > std::min(max_inline_call, max_orders - packet.size()))) {
         file = os::make_memory_file("coproc call", call.size());
         std::memcpy(os::map(file, call.size(), os::access::read_write).data(), call.data(), call.size());
         descriptors.push_back(file.get());
@@ -117,13 +124,9 @@ void launch::send(const os::descriptor& control, const os::descriptor& lifeline,
     for (auto& attachment : call.attachments())
         descriptors.push_back(attachment.descriptor);
 
-    buffer packet;
-    output_archive archive{packet};
-    archive(start_kind, version, name, parent, inherited, this_runtime().depth + 1, changes, clear_environment, has, static_cast<std::uint64_t>(call.size()));
+    archive(has, static_cast<std::uint64_t>(call.size()));
     if (!has.memory_file)
         packet.append(call.data(), call.size());
-    if (packet.size() > max_packet)
-        throw usage_error{"the environment and name of a new process take more than 32 KiB"};
     if (os::send_packet(control.get(), {packet.data(), packet.size()}, descriptors) != os::sent::yes)
         throw std::system_error{ENOBUFS, std::generic_category(), "sending a process its orders"};
 }

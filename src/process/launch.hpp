@@ -5,7 +5,8 @@
 //     'S'  version  name, parent, start method, environment, what is attached | length of the call | the call
 //     with descriptors: lifeline, standard streams that are not kept, working directory, memory file, the call's own
 //
-// A call (function and arguments) of more than max_inline_call bytes travels in a memory file beside the packet.
+// A call (function and arguments) of more than max_inline_call bytes, or one that does not fit beside a large environment,
+// travels in a memory file beside the packet.
 #pragma once
 
 #include "os/descriptor.hpp"
@@ -24,9 +25,12 @@
 
 namespace coproc::detail {
 
-/// A packet must fit into a fresh socket's buffer (208 KiB by default, of which bookkeeping takes a part).
+/// What name and environment of a process may take, encoded: 96 KiB.
+inline constexpr std::size_t max_orders = 96 * 1024;
+/// A packet must fit into a fresh socket's buffer (208 KiB by default, of which bookkeeping takes a part). The largest
+/// orders leave room in it for what is attached and the length of the call, not for the call.
+inline constexpr std::size_t max_packet = max_orders + 64;
 inline constexpr std::size_t max_inline_call = 64 * 1024;
-inline constexpr std::size_t max_packet = max_inline_call + 32 * 1024;
 
 using environment_changes = std::vector<std::pair<std::string, std::optional<std::string>>>;
 

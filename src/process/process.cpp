@@ -4,19 +4,16 @@
 #include "os/error.hpp"
 #include "process/process_state.hpp"
 #include "process/startup.hpp"
+#include "process/within.hpp"
 
 #include <coproc/error.hpp>
 
-#include <asio/experimental/awaitable_operators.hpp>
-#include <asio/multiple_exceptions.hpp>
 #include <asio/posix/stream_descriptor.hpp>
-#include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <cerrno>
 #include <csignal>
-#include <exception>
 
 namespace coproc {
 namespace detail {
@@ -60,29 +57,6 @@ task<> ready(int number, waits::wait_type what)
     co_await std::move(wait);
 }
 
-task<> ready(const os::descriptor& stream, waits::wait_type what) { return ready(stream.get(), what); }
-
-task<> limit(std::chrono::nanoseconds time)
-{
-    asio::steady_timer timer{co_await asio::this_coro::executor, time};
-    co_await timer.async_wait(use_awaitable);
-}
-
-// True if it is ready in time.
-task<bool> ready_within(int number, waits::wait_type what, std::chrono::nanoseconds time)
-{
-    using namespace asio::experimental::awaitable_operators;
-    // Made before, as `||` waits for the other side when one side fails.
-    watched_copy watched{copy_of(number), co_await asio::this_coro::executor};
-    try {
-        auto either = watched.wait(what) || limit(time);
-        auto first = co_await std::move(either);
-        co_return first.index() == 0;
-    } catch (const asio::multiple_exceptions& both) { // cancelled: the same twice
-        std::rethrow_exception(both.first_exception());
-    }
-}
-
 } // namespace
 
 struct process_factory {
@@ -93,12 +67,13 @@ struct process_factory {
         auto name = what.name;
         auto method = what.method;
         startup coming{std::move(what)};
-        while (!coming.advance())
-            if (!co_await ready_within(coming.control(), waits::wait_read, startup_limit))
+        while (!coming.advance()) {
+            auto answer = within(ready(coming.control(), waits::wait_read), startup_limit);
+            if (!co_await std::move(answer))
                 throw error{"process " + name + " did not come to coproc::run or coproc::init within a minute"};
+        }
         auto state = list_child(std::move(name), method, coming.take_child(), coming.lifeline());
-        for (std::size_t i = 0; i < 3; ++i)
-            state->streams[i] = std::move(streams[i]);
+        state->set_streams(std::move(streams));
         co_return make(std::move(state));
     }
 };
@@ -164,7 +139,8 @@ task<std::optional<exit_status>> join_state_for(std::shared_ptr<detail::process_
 {
     if (auto status = state->poll(); status || time <= time.zero())
         co_return status;
-    static_cast<void>(co_await detail::ready_within(state->pidfd(), detail::waits::wait_read, time));
+    auto end = detail::within(ready(state->pidfd(), detail::waits::wait_read), time);
+    static_cast<void>(co_await std::move(end));
     co_return state->poll();
 }
 
@@ -186,29 +162,31 @@ task<exit_status> stop_state(std::shared_ptr<detail::process_state> state, stop_
 
 task<std::optional<std::string>> read_stream(std::shared_ptr<detail::process_state> state, int which, std::size_t most)
 {
-    auto& stream = state->streams[which];
+    if (most == 0)
+        throw usage_error{"a read of at most 0 bytes can't be told from the end of the stream: ask for 1 or more"};
+    auto stream = state->stream(which);
     if (!stream)
         throw usage_error{"this standard stream of the process is no pipe: start it with pipe_stream"};
     std::string text(most, '\0');
     for (;;) {
-        ssize_t size = os::read(stream.get(), text.data(), text.size());
+        ssize_t size = os::read(stream->get(), text.data(), text.size());
         if (size >= 0) {
             text.resize(static_cast<std::size_t>(size));
             co_return size == 0 ? std::nullopt : std::optional{std::move(text)};
         }
         if (errno != EAGAIN)
             os::fail("reading a process's output");
-        co_await ready(stream, detail::waits::wait_read);
+        co_await ready(stream->get(), detail::waits::wait_read);
     }
 }
 
 task<bool> write_stream(std::shared_ptr<detail::process_state> state, std::string text)
 {
-    auto& stream = state->streams[0];
+    auto stream = state->stream(0);
     if (!stream)
         throw usage_error{"the standard input of the process is no pipe, or was closed: start it with pipe_stream"};
     for (std::size_t written = 0; written < text.size();) {
-        ssize_t size = os::write(stream.get(), text.data() + written, text.size() - written);
+        ssize_t size = os::write(stream->get(), text.data() + written, text.size() - written);
         if (size >= 0)
             written += static_cast<std::size_t>(size);
         else if (errno == EPIPE)
@@ -216,7 +194,7 @@ task<bool> write_stream(std::shared_ptr<detail::process_state> state, std::strin
         else if (errno != EAGAIN)
             os::fail("writing a process's input");
         else
-            co_await ready(stream, detail::waits::wait_write);
+            co_await ready(stream->get(), detail::waits::wait_write);
     }
     co_return true;
 }
@@ -265,7 +243,7 @@ task<bool> process::write_input(std::string text)
     return write_stream(state_, std::move(text));
 }
 
-void process::close_input() { state().streams[0].reset(); }
+void process::close_input() { state().close_input(); }
 
 std::vector<process_info> active_children()
 {

@@ -65,8 +65,28 @@ void process_state::abandon() noexcept
 {
     status_.emplace();
     child_ = {};
-    for (auto& stream : streams)
-        stream.reset();
+    for (auto& stream : streams_)
+        if (stream)
+            stream->reset(); // the descriptor itself, as coroutines that were copied along may share it
+}
+
+void process_state::set_streams(std::array<os::descriptor, 3> ends)
+{
+    std::scoped_lock lock{mutex_};
+    for (std::size_t i = 0; i < ends.size(); ++i)
+        streams_[i] = ends[i] ? std::make_shared<os::descriptor>(std::move(ends[i])) : nullptr;
+}
+
+std::shared_ptr<const os::descriptor> process_state::stream(int which) const
+{
+    std::scoped_lock lock{mutex_};
+    return streams_[static_cast<std::size_t>(which)];
+}
+
+void process_state::close_input()
+{
+    std::scoped_lock lock{mutex_};
+    streams_[0].reset();
 }
 
 void process_state::detach()

@@ -8,6 +8,7 @@
 #include <coproc/start_method.hpp>
 #include <coproc/this_process.hpp>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -42,7 +43,12 @@ public:
     void detach();
     [[nodiscard]] bool detached() const noexcept { return detached_; }
 
-    os::descriptor streams[3]; ///< the parent's ends of pipes
+    /// The parent's ends of pipes; empty for what is no pipe.
+    void set_streams(std::array<os::descriptor, 3> ends);
+    /// One of them; nullptr if it is no pipe or was closed. It stays open as long as the result lives.
+    [[nodiscard]] std::shared_ptr<const os::descriptor> stream(int which) const;
+    /// From now on there is no standard input; it is closed once nobody uses it any more.
+    void close_input();
 
 private:
     std::string name_;
@@ -50,7 +56,8 @@ private:
     os::child child_;
     int lifeline_;
     std::atomic<bool> detached_{false};
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
+    std::array<std::shared_ptr<os::descriptor>, 3> streams_;
     std::optional<exit_status> status_;
 };
 

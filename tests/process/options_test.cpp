@@ -1,4 +1,5 @@
 // Name, environment and directory of a process; start methods as a setting.
+#include "process/launch.hpp"
 #include "process/support.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -6,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <sstream>
 #include <system_error>
@@ -121,10 +123,29 @@ TEST_CASE("a process inherits what its grandparent set, by whatever methods", "[
           == "for all\n");
 }
 
+TEST_CASE("name and environment may take 96 KiB, whatever the size of the call beside them")
+{
+    EACH_START_METHOD(method);
+    const auto size_of_call = GENERATE(0u, 1000u, 60000u, 100000u);
+    CAPTURE(size_of_call);
+    const std::string value(detail::max_orders - 1000, 'v'); // the rest is for what changed in this process's environment
+    const environment_variable large[] = {{"COPROC_TEST_LARGE", value}};
+    auto options = by(method);
+    options.environment = large;
+    await([&]() -> task<> {
+        process p = co_await process::start(options, [](const std::string& argument) {
+            const char* found = std::getenv("COPROC_TEST_LARGE");
+            return found && std::strlen(found) == detail::max_orders - 1000 ? static_cast<int>(argument.size() % 251) : 255;
+        }, std::string(size_of_call, 'a'));
+        const auto end = co_await p.join();
+        CHECK(end.code() == static_cast<int>(size_of_call % 251));
+    });
+}
+
 TEST_CASE("an environment that is too large is refused, and the error says how much is not")
 {
     EACH_START_METHOD(method);
-    const std::string value(100000, 'v');
+    const std::string value(detail::max_orders, 'v');
     const environment_variable large[] = {{"COPROC_TEST_LARGE", value}};
     auto options = by(method);
     options.environment = large;
@@ -132,7 +153,7 @@ TEST_CASE("an environment that is too large is refused, and the error says how m
         await([&]() -> task<> { static_cast<void>(co_await process::start(options, [] {})); });
         FAIL("it was started");
     } catch (const usage_error& e) {
-        CHECK_THAT(e.what(), Catch::Contains("32 KiB"));
+        CHECK_THAT(e.what(), Catch::Contains("96 KiB"));
     }
 }
 

@@ -6,12 +6,17 @@
 
 #include <coproc/error.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/io_context.hpp>
+
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 #include <system_error>
+#include <thread>
 
 #include <fcntl.h>
 
@@ -243,6 +248,85 @@ TEST_CASE("input is fed whole, and ends when it is closed")
         const auto line = co_await line_of(p);
         CHECK(written);
         CHECK(line == std::to_string(1 << 20));
+    });
+}
+
+TEST_CASE("input that is closed while it is written ends after the write, and takes no other one")
+{
+    EACH_START_METHOD(method);
+    auto options = piped(method);
+    options.standard_input = pipe_stream;
+    process p = sync_wait(process::start(options, [] {
+        std::size_t count = 0;
+        for (int c; (c = ::getchar()) != EOF;)
+            count += c == 'i';
+        say(std::to_string(count));
+    }));
+    p.send_signal(SIGSTOP);
+    REQUIRE(support::eventually([&] { return support::state_of(p.pid()) == 'T'; }));
+    asio::io_context loop;
+    int written = 0;
+    asio::co_spawn(loop, p.write_input(std::string(1 << 20, 'i')), [&](std::exception_ptr failure, bool all) { written = !failure && all ? 1 : 2; });
+    loop.poll(); // the pipe is full now
+    REQUIRE(written == 0);
+    p.close_input();
+    CHECK_THROWS_AS(sync_wait(p.write_input("i")), usage_error);
+    p.send_signal(SIGCONT);
+    loop.run();
+    CHECK(written == 1);
+    CHECK(await([&] { return line_of(p); }) == std::to_string(1 << 20));
+}
+
+TEST_CASE("input may be closed by one thread while another one writes it", "[threads]")
+{
+    for (int i = 0; i < 40; ++i) {
+        auto options = piped(start_method::forkserver);
+        options.standard_input = pipe_stream;
+        process p = sync_wait(process::start(options, [] {
+            std::size_t count = 0;
+            while (::getchar() != EOF)
+                ++count;
+            say(std::to_string(count));
+        }));
+        std::atomic<int> written{0};
+        std::thread writer{[&] {
+            try {
+                for (;;)
+                    written += sync_wait(p.write_input(std::string(1000, 'i'))) ? 1000 : 0;
+            } catch (const usage_error&) { // it was closed
+            }
+        }};
+        while (written < i * 1000)
+            std::this_thread::yield();
+        p.close_input();
+        const auto line = await([&] { return line_of(p); });
+        writer.join();
+        CHECK(line == std::to_string(written));
+    }
+}
+
+TEST_CASE("a read of no bytes is refused, as it would look like the end of the stream")
+{
+    await([]() -> task<> {
+        auto options = piped(start_method::forkserver);
+        options.standard_error = pipe_stream;
+        process p = co_await process::start(options, [] {
+            std::cout << "out";
+            std::cerr << "err";
+        });
+        int refused = 0;
+        for (bool error : {false, true}) {
+            try {
+                static_cast<void>(error ? co_await p.read_error(0) : co_await p.read_output(0));
+            } catch (const usage_error&) {
+                ++refused;
+            }
+        }
+        const auto out = co_await all_output(p);
+        const auto err = co_await p.read_error();
+        CHECK(refused == 2);
+        CHECK(out == "out");
+        CHECK(err == "err");
     });
 }
 
