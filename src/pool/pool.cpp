@@ -3,16 +3,14 @@
 #include "pool/pool_state.hpp"
 #include "process/loop.hpp"
 #include "process/runtime.hpp"
+#include "process/within.hpp"
 #include "wire/bulk.hpp"
 
 #include <coproc/cpu_count.hpp>
 #include <coproc/error.hpp>
 
 #include <asio/error.hpp>
-#include <asio/experimental/awaitable_operators.hpp>
-#include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
-#include <asio/use_awaitable.hpp>
 
 namespace coproc {
 namespace detail {
@@ -59,12 +57,6 @@ task<> wait_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
     co_await std::move(end);
 }
 
-task<> limit(std::chrono::nanoseconds time)
-{
-    asio::steady_timer timer{co_await asio::this_coro::executor, time};
-    co_await timer.async_wait(asio::use_awaitable);
-}
-
 task<> close_pool(std::shared_ptr<pool_state> pool)
 {
     pool->close(); // first: no worker is started for this
@@ -93,7 +85,6 @@ task<> finish_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
 
 task<bool> finish_job_within(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work, std::chrono::nanoseconds time)
 {
-    using namespace asio::experimental::awaitable_operators;
     if (pool->done(*work))
         co_return true;
     if (time <= time.zero())
@@ -103,9 +94,8 @@ task<bool> finish_job_within(std::shared_ptr<pool_state> pool, std::shared_ptr<j
         co_await std::move(end);
         co_return true;
     }
-    auto either = wait_job(pool, work) || limit(time);
-    auto first = co_await std::move(either);
-    co_return first.index() == 0 || pool->done(*work);
+    auto end = within(wait_job(pool, work), time);
+    co_return co_await std::move(end) || pool->done(*work);
 }
 
 } // namespace detail
