@@ -6,6 +6,7 @@
 #include <coproc/cpu_count.hpp>
 #include <coproc/error.hpp>
 #include <coproc/exit_status.hpp>
+#include <coproc/outcome.hpp>
 #include <coproc/pool.hpp>
 #include <coproc/pool_options.hpp>
 #include <coproc/process.hpp>

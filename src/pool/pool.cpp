@@ -15,7 +15,14 @@
 namespace coproc {
 namespace detail {
 
-job::job(const call_options& options) : chunk_size{options.chunk_size}, name{options.name} {}
+job::job(const call_options& asked) : options{asked}, name{asked.name}
+{
+    if (options.retries < 0)
+        throw usage_error{"a task can't be tried again " + std::to_string(options.retries) + " times"};
+    options.name = {};
+    if (options.timeout.count() > 0 || options.retries > 0 || options.on_error != error_policy::cancel_rest)
+        options.chunk_size = 1;
+}
 job::~job() = default;
 
 std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_options options, bool in_line)

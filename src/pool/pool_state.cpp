@@ -46,6 +46,16 @@ void pool_state::bind(const asio::any_io_executor& executor)
                 be_patient(id, worker);
             else if (worker.link->starting())
                 limit_startup(id);
+        for (auto& p : parcels_)
+            if (p.now == phase::delayed)
+                start_clock(p, {});
+            else if (p.at != 0 && p.now != phase::runs)
+                start_clock(p, options_.grace);
+            else if (p.at != 0 && p.of->options.timeout.count() > 0)
+                start_clock(p, p.of->options.timeout);
+        for (auto& [id, work] : jobs_)
+            if (work->options.deadline.count() > 0)
+                start_deadline(id, *work);
     });
 }
 
@@ -64,6 +74,10 @@ void pool_state::unbind()
     glance_is_set_ = listening_ = false;
     for (auto& [id, worker] : workers_)
         worker.patience.reset();
+    for (auto& p : parcels_)
+        p.clock.reset();
+    for (auto& [id, work] : jobs_)
+        work->waiters->deadline.reset();
     executor_ = {};
 }
 
@@ -110,7 +124,13 @@ void pool_state::submit(const std::shared_ptr<job>& work)
             return;
         }
         jobs_.emplace(last_job_, work);
-        scheduler_.add_job(last_job_, work->size, work->chunk_size);
+        auto& options = work->options;
+        scheduler_.add_job(last_job_, {.size = work->size, .chunk_size = options.chunk_size, .priority = options.priority});
+        if (options.deadline.count() > 0) {
+            work->waiters->until = std::chrono::steady_clock::now() + options.deadline;
+            if (executor_)
+                start_deadline(last_job_, *work);
+        }
     });
 }
 

@@ -15,15 +15,45 @@ constexpr std::size_t shares = 4;     // for each worker of what remains
 
 } // namespace
 
-void scheduler::add_job(job_id job, std::size_t size, std::size_t chunk_size)
+void scheduler::add_job(job_id job, const job_rules& rules)
 {
     auto& state = jobs_[job];
-    state.size = size;
-    state.chunk_size = chunk_size;
-    state.more = size != 0;
-    turns_.push_back(job);
+    state.rules = rules;
+    state.more = rules.size != 0;
     start_failed_ = false; // a new reason to try
+    line_up(job);
     check_done(job);
+}
+
+bool scheduler::has_work(const job_state& job)
+{
+    return !job.again.empty() || (job.more && !job.starved && job.taken - std::min(job.consumed, job.taken) < job.rules.ahead);
+}
+
+// A job that is found without work when its turn comes leaves the line, so whatever gives it work puts it there again.
+void scheduler::line_up(job_id job)
+{
+    auto& state = jobs_[job];
+    if (has_work(state) && !std::exchange(state.lined_up, true))
+        turns_[state.rules.priority].push_back(job);
+}
+
+void scheduler::consumed(job_id job, std::size_t elements)
+{
+    auto found = jobs_.find(job);
+    if (found == jobs_.end())
+        return;
+    found->second.consumed = elements;
+    line_up(job);
+}
+
+void scheduler::input_ready(job_id job)
+{
+    auto found = jobs_.find(job);
+    if (found == jobs_.end())
+        return;
+    found->second.starved = false;
+    line_up(job);
 }
 
 void scheduler::cancel_job(job_id job)
@@ -64,8 +94,10 @@ void scheduler::leave(chunk_id chunk)
             std::erase(all, chunk);
         if (all.empty())
             worker->second.load = 0; // no drift by rounding
+        worker->second.ending -= state.stopped;
     }
     state.worker = 0;
+    state.begun = state.stopped = false;
     if (auto job = jobs_.find(state.place.job); job != jobs_.end())
         --job->second.out;
 }
@@ -112,17 +144,100 @@ void scheduler::failed(chunk_id chunk, std::size_t index)
     check_done(id);
 }
 
+void scheduler::settled(chunk_id chunk)
+{
+    auto* found = chunks_.find(chunk);
+    if (!found)
+        return;
+    auto job = found->place.job;
+    if (auto worker = workers_.find(found->worker); worker != workers_.end())
+        worker->second.proven = true;
+    leave(chunk);
+    chunks_.erase(chunk);
+    if (jobs_.contains(job))
+        check_done(job);
+}
+
+void scheduler::retry(chunk_id chunk)
+{
+    auto* found = chunks_.find(chunk);
+    if (!found)
+        return;
+    if (auto worker = workers_.find(found->worker); worker != workers_.end())
+        worker->second.proven = true;
+    leave(chunk);
+    auto job = jobs_.find(found->place.job);
+    if (job != jobs_.end() && found->place.first < job->second.failed_at)
+        job->second.delayed.push_back(chunk);
+    else
+        forget(chunk, found->place.job);
+}
+
+void scheduler::again(chunk_id chunk)
+{
+    auto* found = chunks_.find(chunk);
+    if (!found)
+        return;
+    auto job = jobs_.find(found->place.job);
+    if (job == jobs_.end() || std::erase(job->second.delayed, chunk) == 0)
+        return;
+    job->second.again.push_back(chunk);
+    line_up(job->first);
+}
+
+void scheduler::forget(chunk_id chunk, job_id job)
+{
+    chunks_.erase(chunk);
+    decided_.push_back({act::drop, 0, job, chunk});
+    if (jobs_.contains(job))
+        check_done(job);
+}
+
+void scheduler::stop(chunk_id chunk)
+{
+    auto* found = chunks_.find(chunk);
+    if (!found || found->worker == 0 || std::exchange(found->stopped, true))
+        return;
+    found->begun = true;
+    auto& worker = workers_[found->worker];
+    ++worker.ending;
+    decided_.push_back({act::stop_task, found->worker, found->place.job, chunk});
+    for (chunk_id other : worker.in_flight)
+        if (!at(other).begun)
+            decided_.push_back({act::withdraw, found->worker, at(other).place.job, other});
+}
+
+void scheduler::abandon(chunk_id chunk, std::size_t index)
+{
+    auto* found = chunks_.find(chunk);
+    if (!found || found->worker == 0)
+        return;
+    auto id = std::exchange(found->place.job, 0);
+    stop(chunk);
+    auto job = jobs_.find(id);
+    if (job == jobs_.end())
+        return;
+    --job->second.out;
+    if (index != SIZE_MAX) {
+        job->second.more = false;
+        job->second.failed_at = std::min(job->second.failed_at, index);
+        drop_after(id, job->second.failed_at);
+    }
+    check_done(id);
+}
+
 // What waits here is forgotten; what waits in a worker's pipe is asked back.
 void scheduler::drop_after(job_id job, std::size_t index)
 {
     auto& state = jobs_[job];
-    std::erase_if(state.again, [&](chunk_id chunk) {
-        if (at(chunk).place.first < index)
-            return false;
-        chunks_.erase(chunk);
-        decided_.push_back({act::drop, 0, job, chunk});
-        return true;
-    });
+    for (auto* waiting : {&state.again, &state.delayed})
+        std::erase_if(*waiting, [&](chunk_id chunk) {
+            if (at(chunk).place.first < index)
+                return false;
+            chunks_.erase(chunk);
+            decided_.push_back({act::drop, 0, job, chunk});
+            return true;
+        });
     for (chunk_id chunk : out(job))
         if (at(chunk).place.first >= index && !at(chunk).begun)
             decided_.push_back({act::withdraw, at(chunk).worker, job, chunk});
@@ -150,17 +265,19 @@ void scheduler::input_failed(job_id job)
 void scheduler::check_done(job_id job)
 {
     auto& state = jobs_[job];
-    if (state.more || !state.again.empty() || (state.failed_at == SIZE_MAX && state.out != 0))
+    if (state.more || !state.again.empty() || !state.delayed.empty() || (state.failed_at == SIZE_MAX && state.out != 0))
         return;
     if (state.out != 0) {
         auto left = out(job);
         if (std::ranges::any_of(left, [&](chunk_id chunk) { return at(chunk).place.first < state.failed_at; }))
             return;
-        for (chunk_id chunk : left)
+        for (chunk_id chunk : left) {
             at(chunk).place.job = 0;
+            if (at(chunk).begun)
+                stop(chunk);
+        }
     }
     jobs_.erase(job);
-    std::erase(turns_, job);
     decided_.push_back({act::finish_job, 0, job});
 }
 
@@ -168,6 +285,7 @@ chunk_id scheduler::took(job_id job, worker_id worker, std::size_t count, bool m
 {
     auto& state = jobs_[job];
     state.more = more;
+    state.starved = more && count == 0;
     chunk_id chunk = 0;
     if (count > 0) {
         chunk = chunks_.insert({{job, state.taken, count}});
@@ -198,6 +316,8 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
         return;
     if (!in_time) {
         found->begun = true;
+        if (found->place.job == 0)
+            stop(chunk);
         return;
     }
     auto [id, first, count] = found->place;
@@ -207,12 +327,9 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
     auto job = jobs_.find(id);
     if (job != jobs_.end() && first < job->second.failed_at) {
         job->second.again.push_back(chunk);
-        return;
+        return line_up(id);
     }
-    chunks_.erase(chunk);
-    decided_.push_back({act::drop, 0, id, chunk});
-    if (job != jobs_.end())
-        check_done(id);
+    forget(chunk, id);
 }
 
 void scheduler::worker_ended(worker_id worker, bool orderly, bool cost_a_task)
@@ -234,7 +351,7 @@ void scheduler::worker_ended(worker_id worker, bool orderly, bool cost_a_task)
 
 bool scheduler::has_room(const worker_state& worker) const
 {
-    if (worker.stopping || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker))
+    if (worker.stopping || worker.ending > 0 || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker))
         return false;
     return worker.in_flight.size() < 2 || (worker.load < window && worker.in_flight.size() < options_.max_in_flight);
 }
@@ -257,17 +374,21 @@ scheduler::worker_state* scheduler::pick(worker_id& id)
 
 std::size_t scheduler::chunk_for(const job_state& job, const worker_state& worker) const
 {
-    std::size_t count = job.chunk_size;
+    std::size_t count = job.rules.chunk_size;
     if (count == 0) {
         if (job.cost < 0)
             count = 1;
         else {
             double each = std::max(job.cost, 0.1);
             count = static_cast<std::size_t>(target / each);
-            if (job.size != SIZE_MAX)
-                count = std::min(count, (job.size - job.taken) / (shares * options_.workers) + 1);
+            if (job.rules.size != SIZE_MAX)
+                count = std::min(count, (job.rules.size - job.taken) / (shares * options_.workers) + 1);
             count = std::max({count, static_cast<std::size_t>(least / each), std::size_t{1}});
         }
+    }
+    if (job.rules.ahead != SIZE_MAX) { // several chunks for each worker
+        count = std::min(count, std::max<std::size_t>(job.rules.ahead / (shares * options_.workers), 1));
+        count = std::min(count, job.rules.ahead - (job.taken - std::min(job.consumed, job.taken)));
     }
     if (options_.max_tasks_per_worker != 0)
         count = std::min(count, options_.max_tasks_per_worker - worker.assigned);
@@ -276,31 +397,33 @@ std::size_t scheduler::chunk_for(const job_state& job, const worker_state& worke
 
 std::optional<action> scheduler::assign()
 {
-    if (turns_.empty())
-        return std::nullopt;
     worker_id id = 0;
-    worker_state* worker = pick(id);
+    worker_state* worker = turns_.empty() ? nullptr : pick(id);
     if (!worker)
         return std::nullopt;
-    for (std::size_t turn = 0; turn < turns_.size(); ++turn) {
-        job_id job = turns_.front();
-        auto& state = jobs_[job];
-        turns_.pop_front();
-        turns_.push_back(job);
-        if (!state.again.empty()) {
+    for (auto turns = turns_.begin(); turns != turns_.end(); turns = turns_.erase(turns))
+        while (!turns->second.empty()) {
+            job_id job = turns->second.front();
+            turns->second.pop_front();
+            auto found = jobs_.find(job);
+            if (found == jobs_.end())
+                continue;
+            auto& state = found->second;
+            state.lined_up = has_work(state);
+            if (!state.lined_up)
+                continue;
+            turns->second.push_back(job);
+            if (state.again.empty())
+                return action{act::take, id, job, 0, chunk_for(state, *worker)};
             chunk_id chunk = state.again.back();
             if (options_.max_tasks_per_worker != 0 && worker->assigned + at(chunk).place.count > options_.max_tasks_per_worker) {
                 worker->assigned = options_.max_tasks_per_worker; // it can't take what is next: it is replaced by one that can
                 return assign();
             }
             state.again.pop_back();
-            at(chunk).begun = false;
             send(chunk, id);
             return action{act::send_again, id, job, chunk};
         }
-        if (state.more)
-            return action{act::take, id, job, 0, chunk_for(state, *worker)};
-    }
     return std::nullopt;
 }
 
@@ -375,6 +498,11 @@ bool scheduler::has_several(worker_id worker) const
 {
     auto found = workers_.find(worker);
     return found != workers_.end() && found->second.in_flight.size() > 1;
+}
+
+bool scheduler::waits_for_end() const
+{
+    return std::ranges::any_of(workers_, [](auto& w) { return w.second.ending > 0; });
 }
 
 std::size_t scheduler::taken(job_id job) const

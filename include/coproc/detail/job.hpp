@@ -2,6 +2,7 @@
 #pragma once
 
 #include <coproc/detail/entry.hpp>
+#include <coproc/outcome.hpp>
 #include <coproc/pool_options.hpp>
 #include <coproc/serialize.hpp>
 #include <coproc/task.hpp>
@@ -43,9 +44,11 @@ public:
     virtual std::size_t next(buffer& body, std::size_t most, std::size_t bytes) = 0;
     /// Reads the results of `count` calls, the first of which is the input's element `first`.
     virtual void results(input_archive& from, std::size_t first, std::size_t count) = 0;
+    /// One call has failed for good. True if that is a result like any other.
+    virtual bool keep_error(std::size_t, const std::exception_ptr&) { return false; }
 
     std::size_t size = unknown_size; ///< how many calls in all, if known beforehand
-    std::size_t chunk_size;          ///< see call_options
+    call_options options;            ///< chunk_size: as it is to be; name: see below
     std::string name;
     bool coroutine = false;
 
@@ -59,7 +62,7 @@ template <class R>
 class single_job final : public job {
 public:
     template <class F, class... Args>
-    single_job(const call_options& options, F&& f, Args&&... args) : job{options}
+    single_job(const call_options& asked, F&& f, Args&&... args) : job{asked}
     {
         using function = std::decay_t<F>;
         static_assert(check_call<function, Args...>());
@@ -100,16 +103,19 @@ private:
 };
 
 /// One call for each element of a range, whose elements are arguments or, spread, tuples of arguments.
-template <class R, class F, class View, bool Spread>
+/// Collect: the results are outcomes.
+template <class R, class F, class View, bool Spread, bool Collect = false>
 class map_job final : public job {
+    using item = std::conditional_t<Collect, outcome<R>, R>;
+
 public:
-    map_job(const call_options& options, const F& f, View view) : job{options}, view_{std::move(view)}
+    map_job(const call_options& asked, const F& f, View view) : job{asked}, view_{std::move(view)}
     {
         static_assert(check());
         coroutine = coroutine_call<std::ranges::range_reference_t<View>>();
         if constexpr (std::ranges::sized_range<View>)
             size = static_cast<std::size_t>(std::ranges::size(view_));
-        if constexpr (!std::is_void_v<R>)
+        if constexpr (!std::is_void_v<item>)
             if (size != unknown_size)
                 results_.resize(size);
         output_archive archive{function_};
@@ -132,11 +138,16 @@ public:
 
     void results(input_archive& from, std::size_t first, std::size_t count) override
     {
-        if constexpr (!std::is_void_v<R>) {
-            if (results_.size() < first + count)
-                results_.resize(first + count);
+        if constexpr (!std::is_void_v<item>) {
+            make_room(first + count);
             for (std::size_t i = first; i < first + count; ++i)
-                if constexpr (std::is_same_v<R, bool>) {
+                if constexpr (Collect && std::is_void_v<R>) {
+                    results_[i] = item{std::in_place};
+                } else if constexpr (Collect) {
+                    R value{};
+                    load_value(from, value);
+                    results_[i] = item{std::in_place, std::move(value)};
+                } else if constexpr (std::is_same_v<R, bool>) {
                     bool value = false;
                     load_value(from, value);
                     results_[i] = value;
@@ -145,13 +156,28 @@ public:
         }
     }
 
+    bool keep_error(std::size_t index, const std::exception_ptr& e) override
+    {
+        if constexpr (Collect) {
+            make_room(index + 1);
+            results_[index] = e;
+        }
+        return Collect;
+    }
+
     auto take()
     {
-        if constexpr (!std::is_void_v<R>)
+        if constexpr (!std::is_void_v<item>)
             return std::move(results_);
     }
 
 private:
+    void make_room(std::size_t count)
+    {
+        if (results_.size() < count)
+            results_.resize(count);
+    }
+
     using element = std::ranges::range_reference_t<View>;
 
     // Calls `use` with the arguments that one element stands for, as types.
@@ -194,7 +220,7 @@ private:
     View view_;
     std::optional<std::ranges::iterator_t<View>> at_;
     buffer function_;
-    std::conditional_t<std::is_void_v<R>, nothing, std::vector<std::conditional_t<std::is_void_v<R>, int, R>>> results_;
+    std::conditional_t<std::is_void_v<item>, nothing, std::vector<std::conditional_t<std::is_void_v<item>, int, item>>> results_;
 };
 
 } // namespace coproc::detail
