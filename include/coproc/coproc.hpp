@@ -14,5 +14,6 @@
 #include <coproc/run.hpp>
 #include <coproc/serialize.hpp>
 #include <coproc/start_method.hpp>
+#include <coproc/stream.hpp>
 #include <coproc/task.hpp>
 #include <coproc/this_process.hpp>
