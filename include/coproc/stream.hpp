@@ -79,17 +79,17 @@ class generator_promise;
 /// (g++ 12 destroys an aggregate twice that is made in the expression, as in `co_yield entry{name, size}`: give it a
 /// name and yield that, by std::move.)
 ///
-/// Lifetime: destroying a stream destroys what is behind it: of a generator its locals and arguments, as if its co_yield
-///           had thrown (once it has ended they are gone already). A next() in progress keeps it alive until that is
-///           done. References among a generator's arguments, and a lambda with captures that is one, must live as long
-///           as the stream; what a generator keeps of a loop, such as a timer, must not live longer than the loop.
+/// Lifetime: destroying a stream destroys what is behind it: of a generator its locals and arguments, which at its end
+///           go at once. A next() in progress keeps it alive until that is done. References among its arguments,
+///           and a lambda with captures that is one, must live as long as the stream; what a generator keeps of a loop,
+///           such as a timer, must not live longer than the loop.
 /// Loop:     each next() runs on its caller's executor, which may be another one each time; so does all that is awaited
 ///           for it. A generator that never awaits never lets the loop go on to something else.
 /// Errors:   next() throws what left the generator, after the items before it; the stream has ended then.
 /// Cancel:   cancelling next(), as in `stream.next() || timer.async_wait(use_awaitable)`, cancels what the generator
 ///           awaits, which throws operation_aborted there, as does all it awaits after that in the same next(). What
-///           leaves the generator leaves next(), so that the stream has ended, unless the generator catches it. A next()
-///           that is destroyed unfinished, with its loop, ends the stream too.
+///           leaves the generator leaves next(), so that the stream has ended, unless the generator catches it. A
+///           next() that is destroyed unfinished, with its loop, ends the stream too.
 /// Threads:  not thread-safe, but next() may be called on another thread each time.
 /// Cost:     measured with g++ 12 -O3: next() of a generator that does not await, 40 ns (of any coroutine, 15); each
 ///           co_await of something ready in it, 80 more. A stream is three allocations.
