@@ -15,6 +15,7 @@
 #include <coproc/run.hpp>
 #include <coproc/serialize.hpp>
 #include <coproc/start_method.hpp>
+#include <coproc/stream.hpp>
 #include <coproc/task.hpp>
 #include <coproc/this_process.hpp>
 #include <coproc/this_task.hpp>
