@@ -16,7 +16,9 @@
 
 #include <coproc/async_result.hpp>
 #include <coproc/detail/job.hpp>
+#include <coproc/detail/stream_job.hpp>
 #include <coproc/pool_options.hpp>
+#include <coproc/stream.hpp>
 #include <coproc/task.hpp>
 
 #include <asio/any_io_executor.hpp>
@@ -143,6 +145,36 @@ public:
                                                std::make_index_sequence<std::tuple_size_v<std::remove_cvref_t<element>>>{});
     }
 
+    /// Applies `f` to each element of `inputs` in the workers, and gives the results one by one while it goes on: imap in
+    /// the order of the inputs, imap_unordered as they come.
+    ///
+    /// Input:   any input range, an endless one too. It is read from now on, at most `in_flight` elements (0: 256 for each
+    ///          worker) ahead of the results that were taken, and not while results of 32 MiB wait to be taken.
+    /// Options: as for map; `.on_error = finish_all` gives what can be had and throws at the end, `collect` gives outcomes.
+    /// Throws:  (next) what failed first, by index, or what the input threw, after the results before it.
+    /// Cancel:  destroying the stream, or cancelling its next(), withdraws what waits and stops what runs.
+    /// Cost:    of map, and a lock for each item. Small items want an in_flight of some hundred or more.
+    template <class F, std::ranges::input_range Inputs>
+    [[nodiscard]] auto imap(F&& f, Inputs&& inputs, call_options options = {})
+    {
+        return start_stream<true, false>(options, f, std::views::all(std::forward<Inputs>(inputs)));
+    }
+    template <class F, std::ranges::input_range Inputs>
+    [[nodiscard]] auto imap(F&& f, Inputs&& inputs, collect_options options)
+    {
+        return start_stream<true, true>(options, f, std::views::all(std::forward<Inputs>(inputs)));
+    }
+    template <class F, std::ranges::input_range Inputs>
+    [[nodiscard]] auto imap_unordered(F&& f, Inputs&& inputs, call_options options = {})
+    {
+        return start_stream<false, false>(options, f, std::views::all(std::forward<Inputs>(inputs)));
+    }
+    template <class F, std::ranges::input_range Inputs>
+    [[nodiscard]] auto imap_unordered(F&& f, Inputs&& inputs, collect_options options)
+    {
+        return start_stream<false, true>(options, f, std::views::all(std::forward<Inputs>(inputs)));
+    }
+
     /// Takes no more tasks, waits until all are done and all workers have ended in an orderly way.
     /// Throws what the first finalizer threw. A worker that does not end gets SIGTERM, then SIGKILL (pool_options::grace).
     /// Cancel: the pool stays closed; terminate or the destructor stop the workers.
@@ -172,6 +204,17 @@ private:
     {
         using result = detail::call_result_t<F, decltype(std::get<I>(std::declval<Element>()))...>;
         return start_map<result, true, Collect>(options, f, std::move(view));
+    }
+
+    template <bool Ordered, bool Collect, class F, class View>
+    auto start_stream(const call_options& options, const F& f, View view)
+    {
+        using result = detail::call_result_t<F, std::ranges::range_reference_t<View>>;
+        using job = detail::stream_job<result, detail::range_job<std::decay_t<F>, View, false>, Ordered, Collect>;
+        auto work = std::make_shared<job>(options, f, std::move(view));
+        auto source = std::make_unique<detail::pool_source<job>>(state(), work);
+        detail::submit_stream(state(), std::move(work));
+        return stream<typename job::item>{std::move(source)};
     }
 
     std::shared_ptr<detail::pool_state> state_;

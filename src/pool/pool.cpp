@@ -90,6 +90,34 @@ task<> finish_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
         std::rethrow_exception(work->failure);
 }
 
+void submit_stream(const std::shared_ptr<pool_state>& pool, std::shared_ptr<job> work)
+{
+    if (work->options.in_flight == 0)
+        work->options.in_flight = 256 * static_cast<std::size_t>(std::max(pool->size(), 1));
+    pool->submit(work);
+}
+
+task<bool> next_item(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
+{
+    pool->bind(co_await asio::this_coro::executor);
+    while (!pool->pop(*work)) {
+        if (pool->done(*work)) {
+            if (work->failure)
+                std::rethrow_exception(work->failure);
+            co_return false;
+        }
+        try {
+            auto change = pool->in_line() ? pool->run_inline_step(work) : pool->wait(work);
+            co_await std::move(change);
+        } catch (const std::system_error& e) {
+            if (e.code() == asio::error::operation_aborted)
+                pool->cancel(*work, "the stream was cancelled");
+            throw;
+        }
+    }
+    co_return true;
+}
+
 task<bool> finish_job_within(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work, std::chrono::nanoseconds time)
 {
     if (pool->done(*work))

@@ -87,6 +87,8 @@ void pool_state::flush(seat& worker)
 void pool_state::take(const action& a)
 {
     auto work = jobs_.at(a.job);
+    if (work->full())
+        return static_cast<void>(scheduler_.took(a.job, a.worker, 0, true)); // until some were popped
     parcel taken;
     if (spare_.empty())
         taken.body = make_message();
@@ -99,7 +101,7 @@ void pool_state::take(const action& a)
         // A chunk that adapts fits one frame; one whose size was asked for is as large as it gets.
         taken.count = work->next(taken.body, a.most, work->options.chunk_size == 0 ? max_body : unknown_size);
         auto state = scheduler_.taken(a.job) + taken.count;
-        more = work->size != unknown_size ? state < work->size && taken.count > 0 : taken.count == a.most || taken.body.size() >= max_body;
+        more = work->size != unknown_size ? state < work->size && taken.count > 0 : taken.count == a.most || taken.body.size() >= max_body || work->more_later();
     } catch (...) {
         fail(*work, scheduler_.taken(a.job), std::current_exception());
         return scheduler_.input_failed(a.job);

@@ -58,6 +58,14 @@ bool pool_state::worth_a_try(const parcel& p, const std::exception_ptr& e) const
     return p.attempt < options.retries && (!options.retry_if || options.retry_if(e));
 }
 
+// Whoever waits for the next item of a stream looks again.
+void pool_state::announce(job& work)
+{
+    if (work.ready())
+        for (auto& waiter : work.waiters->waiting.take())
+            to_wake_.emplace_back(std::move(waiter), std::error_code{});
+}
+
 // A chunk has ended without results: it is tried again, or its job hears of it.
 void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e)
 {
@@ -75,9 +83,11 @@ void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e)
         scheduler_.retry(id); // may be the end of it, when its job has failed
         return p.of->options.backoff.count() > 0 ? start_clock(p, wait_before(*p.of, p.attempt)) : scheduler_.again(id);
     }
-    bool on = goes_on(*p.of, index, e);
+    auto work = p.of;
+    bool on = goes_on(*work, index, e);
     discard(id);
     on ? scheduler_.settled(id) : scheduler_.failed(id, index);
+    announce(*work);
 }
 
 void pool_state::start_clock(parcel& p, std::chrono::nanoseconds time)
@@ -136,6 +146,7 @@ void pool_state::time_is_up(chunk_id id)
         return scheduler_.stop(id);
     auto index = scheduler_.place(id).first;
     scheduler_.abandon(id, goes_on(*p->of, index, e) ? unknown_size : index);
+    announce(*p->of);
 }
 
 void pool_state::start_deadline(job_id id, job& work)

@@ -125,7 +125,8 @@ void pool_state::submit(const std::shared_ptr<job>& work)
         }
         jobs_.emplace(last_job_, work);
         auto& options = work->options;
-        scheduler_.add_job(last_job_, {.size = work->size, .chunk_size = options.chunk_size, .priority = options.priority});
+        scheduler_.add_job(last_job_, {.size = work->size, .chunk_size = options.chunk_size, .priority = options.priority,
+                                       .ahead = options.in_flight == 0 ? unknown_size : options.in_flight});
         if (options.deadline.count() > 0) {
             work->waiters->until = std::chrono::steady_clock::now() + options.deadline;
             if (executor_)
@@ -138,6 +139,22 @@ bool pool_state::done(const job& work)
 {
     std::scoped_lock lock{mutex_};
     return work.waiters && work.waiters->done;
+}
+
+bool pool_state::pop(job& work)
+{
+    bool there = false;
+    turn([&] {
+        if (!work.ready())
+            return;
+        there = true;
+        auto id = work.waiters->id;
+        bool was_full = work.full();
+        scheduler_.consumed(id, work.pop());
+        if (was_full && !work.full())
+            scheduler_.input_ready(id);
+    });
+    return there;
 }
 
 bool pool_state::cancel(job& work, const char* why)
@@ -197,7 +214,7 @@ template <class Slot>
 bool pool_state::wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot)
 {
     std::scoped_lock lock{mutex_};
-    if (work ? work->waiters->done : closed()) {
+    if (work ? work->waiters->done || work->ready() : closed()) {
         to_wake_.emplace_back(std::move(w), std::error_code{});
         return false;
     }

@@ -35,6 +35,7 @@ struct job_waiters { // what the pool knows of a job
     job_id id = 0;
     bool done = false;
     bool runs_inline = false, begun_inline = false;
+    std::size_t steps = 0; ///< of an inline stream
     std::size_t failed_at = unknown_size;
     std::chrono::steady_clock::time_point until{}; ///< its deadline, if it has one
     std::unique_ptr<asio::steady_timer> deadline;
@@ -62,6 +63,11 @@ public:
     [[nodiscard]] bool claim_inline(const job& work);
     void run_inline(job& work);
     task<> run_inline_coroutine(std::shared_ptr<job> work);
+    /// One call of a stream.
+    task<> run_inline_step(std::shared_ptr<job> work);
+
+    /// Takes the next item of a stream, if it is there.
+    [[nodiscard]] bool pop(job& work);
 
     void close();
     void terminate(const char* why);
@@ -135,6 +141,7 @@ private:
     void finish(job_id id);
     void fail_all(complaint reason);
     void release(job& work);
+    void announce(job& work);
     void look_again_soon();
     void flush(seat& worker);
     void end_inline(job& work, std::exception_ptr failure);
