@@ -143,18 +143,20 @@ bool pool_state::done(const job& work)
 
 bool pool_state::pop(job& work)
 {
-    bool there = false;
-    turn([&] {
+    {
+        std::scoped_lock lock{mutex_};
         if (!work.ready())
-            return;
-        there = true;
+            return false;
         auto id = work.waiters->id;
         bool was_full = work.full();
-        scheduler_.consumed(id, work.pop());
+        bool more = scheduler_.consumed(id, work.pop());
         if (was_full && !work.full())
             scheduler_.input_ready(id);
-    });
-    return there;
+        else if (!more)
+            return true; // a turn for each item would cost more than the item
+    }
+    turn([] {});
+    return true;
 }
 
 bool pool_state::cancel(job& work, const char* why)

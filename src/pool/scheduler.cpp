@@ -25,26 +25,44 @@ void scheduler::add_job(job_id job, const job_rules& rules)
     check_done(job);
 }
 
-bool scheduler::has_work(const job_state& job)
+// How many more elements may be taken now.
+std::size_t scheduler::room_ahead(const job_state& job) const
 {
-    return !job.again.empty() || (job.more && !job.starved && job.taken - std::min(job.consumed, job.taken) < job.rules.ahead);
+    return job.rules.ahead == SIZE_MAX ? SIZE_MAX : job.rules.ahead - (job.taken - std::min(job.consumed, job.taken));
+}
+
+// The largest chunk of a job that is consumed one by one: each worker should have several.
+std::size_t scheduler::step(const job_state& job) const { return std::max<std::size_t>(job.rules.ahead / (shares * options_.workers), 1); }
+
+// Room for less than a whole chunk is left to grow, or each element that is consumed would be a message; unless there is
+// nothing else to wait for.
+bool scheduler::has_work(const job_state& job) const
+{
+    if (!job.again.empty())
+        return true;
+    if (!job.more || job.starved)
+        return false;
+    auto room = room_ahead(job);
+    return room >= wanted(job) || (room > 0 && job.out == 0 && job.delayed.empty());
 }
 
 // A job that is found without work when its turn comes leaves the line, so whatever gives it work puts it there again.
-void scheduler::line_up(job_id job)
+bool scheduler::line_up(job_id job)
 {
     auto& state = jobs_[job];
-    if (has_work(state) && !std::exchange(state.lined_up, true))
-        turns_[state.rules.priority].push_back(job);
+    if (!has_work(state) || std::exchange(state.lined_up, true))
+        return false;
+    turns_[state.rules.priority].push_back(job);
+    return true;
 }
 
-void scheduler::consumed(job_id job, std::size_t elements)
+bool scheduler::consumed(job_id job, std::size_t elements)
 {
     auto found = jobs_.find(job);
     if (found == jobs_.end())
-        return;
+        return false;
     found->second.consumed = elements;
-    line_up(job);
+    return line_up(job);
 }
 
 void scheduler::input_ready(job_id job)
@@ -98,8 +116,8 @@ void scheduler::leave(chunk_id chunk)
     }
     state.worker = 0;
     state.begun = state.stopped = false;
-    if (auto job = jobs_.find(state.place.job); job != jobs_.end())
-        --job->second.out;
+    if (auto job = jobs_.find(state.place.job); job != jobs_.end() && --job->second.out == 0)
+        line_up(job->first);
 }
 
 void scheduler::finished(chunk_id chunk, std::uint64_t nanoseconds)
@@ -217,7 +235,8 @@ void scheduler::abandon(chunk_id chunk, std::size_t index)
     auto job = jobs_.find(id);
     if (job == jobs_.end())
         return;
-    --job->second.out;
+    if (--job->second.out == 0)
+        line_up(id);
     if (index != SIZE_MAX) {
         job->second.more = false;
         job->second.failed_at = std::min(job->second.failed_at, index);
@@ -327,7 +346,8 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
     auto job = jobs_.find(id);
     if (job != jobs_.end() && first < job->second.failed_at) {
         job->second.again.push_back(chunk);
-        return line_up(id);
+        line_up(id);
+        return;
     }
     forget(chunk, id);
 }
@@ -372,7 +392,7 @@ scheduler::worker_state* scheduler::pick(worker_id& id)
     return best;
 }
 
-std::size_t scheduler::chunk_for(const job_state& job, const worker_state& worker) const
+std::size_t scheduler::wanted(const job_state& job) const
 {
     std::size_t count = job.rules.chunk_size;
     if (count == 0) {
@@ -386,10 +406,12 @@ std::size_t scheduler::chunk_for(const job_state& job, const worker_state& worke
             count = std::max({count, static_cast<std::size_t>(least / each), std::size_t{1}});
         }
     }
-    if (job.rules.ahead != SIZE_MAX) { // several chunks for each worker
-        count = std::min(count, std::max<std::size_t>(job.rules.ahead / (shares * options_.workers), 1));
-        count = std::min(count, job.rules.ahead - (job.taken - std::min(job.consumed, job.taken)));
-    }
+    return job.rules.ahead == SIZE_MAX ? count : std::min(count, step(job));
+}
+
+std::size_t scheduler::chunk_for(const job_state& job, const worker_state& worker) const
+{
+    std::size_t count = std::min(wanted(job), room_ahead(job));
     if (options_.max_tasks_per_worker != 0)
         count = std::min(count, options_.max_tasks_per_worker - worker.assigned);
     return count;

@@ -85,8 +85,8 @@ public:
     // What callers do.
     /// An empty job ends at once.
     void add_job(job_id job, const job_rules& rules);
-    /// So many of its elements, in all, count no more for `ahead`.
-    void consumed(job_id job, std::size_t elements);
+    /// So many of its elements, in all, count no more for `ahead`. True if there is something to do now.
+    bool consumed(job_id job, std::size_t elements);
     /// The input that had nothing for the moment has something, or has ended.
     void input_ready(job_id job);
     /// The job ends now: what waits is dropped, the results of what runs are not for anybody.
@@ -171,8 +171,11 @@ private:
     chunk_state& at(chunk_id chunk) { return *chunks_.find(chunk); }
     const chunk_state& at(chunk_id chunk) const { return *chunks_.find(chunk); }
     bool has_room(const worker_state& worker) const;
-    static bool has_work(const job_state& job);
-    void line_up(job_id job);
+    std::size_t room_ahead(const job_state& job) const;
+    std::size_t step(const job_state& job) const;
+    std::size_t wanted(const job_state& job) const;
+    bool has_work(const job_state& job) const;
+    bool line_up(job_id job);
     void forget(chunk_id chunk, job_id job);
     worker_state* pick(worker_id& id);
     std::size_t chunk_for(const job_state& job, const worker_state& worker) const;
