@@ -14,6 +14,7 @@ scheduler_options scheduling(const pool_options& options)
     scheduler_options result;
     result.workers = static_cast<std::size_t>(std::max(options.workers, 1));
     result.max_tasks_per_worker = options.max_tasks_per_worker;
+    result.concurrency = static_cast<std::size_t>(options.concurrency);
     return result;
 }
 
@@ -110,7 +111,7 @@ void pool_state::submit(const std::shared_ptr<job>& work)
             return;
         }
         jobs_.emplace(last_job_, work);
-        scheduler_.add_job(last_job_, work->size, work->chunk_size);
+        scheduler_.add_job(last_job_, work->size, work->chunk_size, work->coroutine && options_.concurrency > 1);
     });
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace coproc::detail {
 namespace {
@@ -15,15 +16,22 @@ constexpr std::size_t shares = 4;     // for each worker of what remains
 
 } // namespace
 
-void scheduler::add_job(job_id job, std::size_t size, std::size_t chunk_size)
+void scheduler::add_job(job_id job, std::size_t size, std::size_t chunk_size, bool concurrent)
 {
     auto& state = jobs_[job];
     state.size = size;
-    state.chunk_size = chunk_size;
+    state.chunk_size = concurrent && chunk_size == 0 ? 1 : chunk_size;
+    state.concurrent = concurrent;
     state.more = size != 0;
-    turns_.push_back(job);
+    list(job, state);
     start_failed_ = false; // a new reason to try
     check_done(job);
+}
+
+void scheduler::list(job_id id, job_state& job)
+{
+    if (!std::exchange(job.listed, true))
+        turns_[job.concurrent].push_back(id);
 }
 
 void scheduler::cancel_job(job_id job)
@@ -56,14 +64,16 @@ void scheduler::leave(chunk_id chunk)
 {
     auto& state = at(chunk);
     if (auto worker = workers_.find(state.worker); worker != workers_.end()) {
-        worker->second.load -= state.cost;
+        auto& kind = worker->second.of[state.concurrent];
+        --kind.count;
+        kind.load -= state.cost;
         auto& all = worker->second.in_flight;
         if (!all.empty() && all.front() == chunk)
             all.pop_front();
         else
             std::erase(all, chunk);
-        if (all.empty())
-            worker->second.load = 0; // no drift by rounding
+        if (kind.count == 0)
+            kind.load = 0; // no drift by rounding
     }
     state.worker = 0;
     if (auto job = jobs_.find(state.place.job); job != jobs_.end())
@@ -159,8 +169,9 @@ void scheduler::check_done(job_id job)
         for (chunk_id chunk : left)
             at(chunk).place.job = 0;
     }
+    if (state.listed)
+        std::erase(turns_[state.concurrent], job);
     jobs_.erase(job);
-    std::erase(turns_, job);
     decided_.push_back({act::finish_job, 0, job});
 }
 
@@ -170,7 +181,7 @@ chunk_id scheduler::took(job_id job, worker_id worker, std::size_t count, bool m
     state.more = more;
     chunk_id chunk = 0;
     if (count > 0) {
-        chunk = chunks_.insert({{job, state.taken, count}});
+        chunk = chunks_.insert({{job, state.taken, count}, 0, state.concurrent});
         state.taken += count;
         send(chunk, worker);
     }
@@ -186,7 +197,8 @@ void scheduler::send(chunk_id chunk, worker_id worker)
     state.worker = worker;
     state.cost = job.cost < 0 ? window : job.cost * static_cast<double>(state.place.count);
     to.in_flight.push_back(chunk);
-    to.load += state.cost;
+    ++to.of[state.concurrent].count;
+    to.of[state.concurrent].load += state.cost;
     to.assigned += state.place.count;
     ++job.out;
 }
@@ -207,7 +219,7 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
     auto job = jobs_.find(id);
     if (job != jobs_.end() && first < job->second.failed_at) {
         job->second.again.push_back(chunk);
-        return;
+        return list(id, job->second);
     }
     chunks_.erase(chunk);
     decided_.push_back({act::drop, 0, id, chunk});
@@ -232,19 +244,20 @@ void scheduler::worker_ended(worker_id worker, bool orderly, bool cost_a_task)
     start_failed_ = false; // what it held may be what was missing
 }
 
-bool scheduler::has_room(const worker_state& worker) const
+bool scheduler::has_room(const worker_state& worker, bool concurrent) const
 {
     if (worker.stopping || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker))
         return false;
-    return worker.in_flight.size() < 2 || (worker.load < window && worker.in_flight.size() < options_.max_in_flight);
+    auto& kind = worker.of[concurrent];
+    return kind.count < (concurrent ? options_.concurrency + 2 : 2) || (kind.load < window && worker.in_flight.size() < options_.max_in_flight);
 }
 
 // The worker with the fewest chunks; of several that have none, the one whose caches are warmest.
-scheduler::worker_state* scheduler::pick(worker_id& id)
+scheduler::worker_state* scheduler::pick(worker_id& id, bool concurrent)
 {
     worker_state* best = nullptr;
     for (auto& [candidate, worker] : workers_) {
-        if (!has_room(worker))
+        if (!has_room(worker, concurrent))
             continue;
         if (!best || worker.in_flight.size() < best->in_flight.size()
             || (worker.in_flight.size() == best->in_flight.size() && worker.last_used > best->last_used)) {
@@ -274,44 +287,46 @@ std::size_t scheduler::chunk_for(const job_state& job, const worker_state& worke
     return count;
 }
 
-std::optional<action> scheduler::assign()
+std::optional<action> scheduler::assign(bool concurrent)
 {
-    if (turns_.empty())
-        return std::nullopt;
-    worker_id id = 0;
-    worker_state* worker = pick(id);
-    if (!worker)
-        return std::nullopt;
-    for (std::size_t turn = 0; turn < turns_.size(); ++turn) {
-        job_id job = turns_.front();
+    for (auto& turns = turns_[concurrent]; !turns.empty();) {
+        job_id job = turns.front();
         auto& state = jobs_[job];
-        turns_.pop_front();
-        turns_.push_back(job);
-        if (!state.again.empty()) {
-            chunk_id chunk = state.again.back();
-            if (options_.max_tasks_per_worker != 0 && worker->assigned + at(chunk).place.count > options_.max_tasks_per_worker) {
-                worker->assigned = options_.max_tasks_per_worker; // it can't take what is next: it is replaced by one that can
-                return assign();
-            }
-            state.again.pop_back();
-            at(chunk).begun = false;
-            send(chunk, id);
-            return action{act::send_again, id, job, chunk};
+        if (state.again.empty() && !state.more) {
+            turns.pop_front();
+            state.listed = false;
+            continue;
         }
-        if (state.more)
+        worker_id id = 0;
+        worker_state* worker = pick(id, concurrent);
+        if (!worker)
+            return std::nullopt;
+        turns.pop_front();
+        turns.push_back(job);
+        if (state.again.empty())
             return action{act::take, id, job, 0, chunk_for(state, *worker)};
+        chunk_id chunk = state.again.back();
+        if (options_.max_tasks_per_worker != 0 && worker->assigned + at(chunk).place.count > options_.max_tasks_per_worker) {
+            worker->assigned = options_.max_tasks_per_worker; // it can't take what is next: it is replaced by one that can
+            continue;
+        }
+        state.again.pop_back();
+        at(chunk).begun = false;
+        send(chunk, id);
+        return action{act::send_again, id, job, chunk};
     }
     return std::nullopt;
 }
 
 std::optional<action> scheduler::even_out()
 {
-    bool idle = std::ranges::any_of(workers_, [&](auto& w) { return w.second.in_flight.empty() && has_room(w.second); });
+    bool idle = std::ranges::any_of(workers_, [&](auto& w) { return w.second.in_flight.empty() && has_room(w.second, false); });
     if (!idle)
         return std::nullopt;
+    auto load = [](const worker_state& w) { return w.of[0].load + w.of[1].load; };
     worker_state* most = nullptr;
     for (auto& [id, worker] : workers_)
-        if (worker.in_flight.size() > 1 && (!most || worker.load > most->load) && !at(worker.in_flight.back()).begun
+        if (worker.in_flight.size() > 1 && (!most || load(worker) > load(*most)) && !at(worker.in_flight.back()).begun
             && at(worker.in_flight.back()).cost >= worth_moving)
             most = &worker;
     if (!most)
@@ -360,8 +375,9 @@ std::optional<action> scheduler::next()
     }
     if (auto a = start_or_stop())
         return a;
-    if (auto a = assign())
-        return a;
+    for (bool concurrent : {false, true})
+        if (auto a = assign(concurrent))
+            return a;
     return even_out();
 }
 

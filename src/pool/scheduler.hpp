@@ -12,8 +12,11 @@
 //   - Jobs take turns. Within a job, chunks that came back (from a dead or a slow worker) go before new ones.
 //   - Each worker has two chunks in flight, and more while what waits in its pipe is worth less than `window` of work:
 //     waking a worker costs 60 µs where it has a core of its own, so it should not run dry between two messages.
-//   - Unless the caller set the size, chunks begin with one element; once the cost is known they are worth `target`, but
-//     not more than a share of what remains, so that all workers end at about the same time, nor less than `least`.
+//   - Concurrent jobs (coroutines, if workers run several at a time) have room of their own at a worker: as many chunks as
+//     run at a time there, and two that wait. Plain ones beside them are neither held up nor counted by it.
+//   - Unless the caller set the size, chunks of concurrent jobs have one element. Others begin with one; once the cost is known
+//     they are worth `target`, but not more than a share of what remains, so that all workers end at about the same time,
+//     nor less than `least`.
 //   - A worker with nothing to do takes a chunk that waits in another one's pipe, if it is worth a wake-up.
 //   - Workers that die before they came to a task are replaced, but only so often in a row.
 #pragma once
@@ -36,7 +39,8 @@ using worker_id = std::uint64_t;
 struct scheduler_options {
     std::size_t workers = 1;
     std::size_t max_tasks_per_worker = 0; ///< 0: without limit
-    std::size_t max_in_flight = 1000;     ///< chunks for each worker
+    std::size_t max_in_flight = 1000;     ///< chunks for each worker, beyond what it runs and two for each kind of job
+    std::size_t concurrency = 1;          ///< chunks of concurrent jobs that a worker runs at a time
     std::size_t max_failures = 3;         ///< deaths in a row that cost no task
 };
 
@@ -71,7 +75,7 @@ public:
 
     // What callers do.
     /// `size`: the number of elements, or SIZE_MAX; `chunk_size`: 0 adapts. An empty job ends at once.
-    void add_job(job_id job, std::size_t size, std::size_t chunk_size);
+    void add_job(job_id job, std::size_t size, std::size_t chunk_size, bool concurrent = false);
     /// The job ends now: what waits is dropped, the results of what runs are not for anybody.
     void cancel_job(job_id job);
     /// No job comes any more; workers are stopped when none is left.
@@ -114,7 +118,9 @@ private:
     struct job_state {
         std::size_t size = SIZE_MAX, chunk_size = 0;
         std::size_t taken = 0;       ///< elements
+        bool concurrent = false;
         bool more = true;            ///< the input may have more
+        bool listed = false;         ///< it is in turns_
         std::size_t failed_at = SIZE_MAX;
         double cost = -1;            ///< nanoseconds for an element; -1: not known yet
         std::vector<chunk_id> again; ///< to be sent again, last first
@@ -123,12 +129,17 @@ private:
     struct chunk_state {
         chunk_place place;
         worker_id worker = 0; ///< 0: not at a worker
+        bool concurrent = false;
         bool begun = false;   ///< known to be out of reach
         double cost = 0;      ///< of all of it, as estimated when it was sent
     };
+    struct share {
+        std::size_t count = 0;
+        double load = 0; ///< estimated cost of these
+    };
     struct worker_state {
         std::deque<chunk_id> in_flight;
-        double load = 0; ///< estimated cost of these
+        share of[2]; ///< chunks of plain and of concurrent jobs
         std::size_t assigned = 0;
         bool stopping = false, proven = false;
         std::uint64_t last_used = 0;
@@ -136,8 +147,9 @@ private:
 
     chunk_state& at(chunk_id chunk) { return *chunks_.find(chunk); }
     const chunk_state& at(chunk_id chunk) const { return *chunks_.find(chunk); }
-    bool has_room(const worker_state& worker) const;
-    worker_state* pick(worker_id& id);
+    bool has_room(const worker_state& worker, bool concurrent) const;
+    worker_state* pick(worker_id& id, bool concurrent);
+    void list(job_id id, job_state& job);
     std::size_t chunk_for(const job_state& job, const worker_state& worker) const;
     void leave(chunk_id chunk);
     void send(chunk_id chunk, worker_id worker);
@@ -145,12 +157,12 @@ private:
     void check_done(job_id job);
     void drop_after(job_id job, std::size_t index);
     std::optional<action> start_or_stop();
-    std::optional<action> assign();
+    std::optional<action> assign(bool concurrent);
     std::optional<action> even_out();
 
     scheduler_options options_;
     std::unordered_map<job_id, job_state> jobs_;
-    std::deque<job_id> turns_;
+    std::deque<job_id> turns_[2]; ///< jobs, plain and concurrent ones, that may have something to send
     slot_map<chunk_state> chunks_;
     std::unordered_map<worker_id, worker_state> workers_;
     std::deque<action> decided_;
