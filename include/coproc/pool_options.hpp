@@ -16,6 +16,14 @@ namespace coproc {
 struct pool_options {
     /// The number of worker processes; 0: one for each usable core (cpu_count). Negative is a usage_error.
     int workers = 0;
+    /// How many coroutines each worker runs at a time, on one event loop; 1 to 1,000,000. A task that is a coroutine begins
+    /// when fewer than so many run there, and goes on whenever what it awaits is there. A plain function has its worker for
+    /// itself: it begins in its turn, and the coroutines beside it wait until it returns (or goes on waiting, in sync_wait).
+    ///
+    /// With more than 1, a map of coroutines sends its elements one by one unless call_options::chunk_size says otherwise;
+    /// the elements of a chunk run one after the other. A worker that dies costs all tasks that it had begun; in a chunk,
+    /// the error names the first element.
+    int concurrency = 1;
     /// Runs in each worker before its first task, also in those that replace others. If it throws, the pool fails with its
     /// exception. A coroutine is fine.
     remote_call initializer{};

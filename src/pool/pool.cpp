@@ -29,6 +29,8 @@ std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_optio
 {
     if (options.workers < 0)
         throw usage_error{"a pool needs at least one worker, not " + std::to_string(options.workers)};
+    if (options.concurrency < 1 || options.concurrency > 1'000'000)
+        throw usage_error{"a worker runs 1 to 1000000 coroutines at a time, not " + std::to_string(options.concurrency)};
     if (options.workers == 0 && !in_line)
         options.workers = cpu_count();
     if (!in_line)

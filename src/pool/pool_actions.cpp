@@ -145,11 +145,12 @@ void pool_state::send(parcel& p, worker_id to)
     auto& worker = workers_.at(to);
     auto place = scheduler_.place(p.id);
     // A task that runs for long keeps its slot, however many behind it were sent and withdrawn since.
+    std::size_t slots = worker.link->slots();
     auto in_use = [&](std::uint64_t number) {
-        auto* other = find(worker.by_number[number % task_slots]);
-        return other && other != &p && other->at == to && other->number % task_slots == number % task_slots;
+        auto* other = find(worker.by_number[number % slots]);
+        return other && other != &p && other->at == to && other->number % slots == number % slots;
     };
-    for (std::size_t tries = 0; tries < task_slots && in_use(worker.link->next_number()); ++tries)
+    for (std::size_t tries = 0; tries < slots && in_use(worker.link->next_number()); ++tries)
         worker.link->skip_number();
     try {
         p.number = worker.link->send_task(p.body, p.count, place.first, p.keep);
@@ -165,7 +166,7 @@ void pool_state::send(parcel& p, worker_id to)
     p.begun = 0;
     if (p.of->options.timeout.count() > 0)
         start_clock(p, p.of->options.timeout);
-    worker.by_number[p.number % task_slots] = p.id;
+    worker.by_number[p.number % slots] = p.id;
     worker.dirty = true;
     if (scheduler_.has_several(to))
         look_again_soon();
@@ -176,6 +177,7 @@ void pool_state::start_worker()
     worker_id id = ++last_worker_;
     try {
         workers_[id].link = std::make_unique<worker_link>(watched_, id, options_.name + "-" + std::to_string(id), options_);
+        workers_[id].by_number.resize(workers_[id].link->slots());
         limit_startup(id);
         return scheduler_.worker_started(id);
     } catch (const std::system_error& e) {

@@ -117,7 +117,7 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
     }
     if (header.kind != frame_kind::result && header.kind != frame_kind::failure)
         throw protocol_error{"a worker sent a frame that only pools send"};
-    chunk_id id = workers_.at(link.id()).by_number[header.number % task_slots];
+    chunk_id id = workers_.at(link.id()).by_number[header.number % link.slots()];
     auto* p = find(id);
     if (!p || p->at != link.id() || p->number != header.number || !link.begun(header.number))
         throw protocol_error{"a worker answered a task that it does not have"};
@@ -165,7 +165,7 @@ void pool_state::ended(worker_link& link, const exit_status& status)
         report.signal = status.signal();
         report.exit_code = status.code();
         report.pid = link.pid();
-        report.index = place.first + std::min(link.calls_done(), p->count - 1);
+        report.index = place.first + std::min(link.calls_done(p->number), p->count - 1);
         report.task_name = p->of->name;
         std::size_t index = report.index;
         lost(id, index, std::make_exception_ptr(worker_crashed{std::move(report)}));

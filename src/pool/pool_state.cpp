@@ -14,6 +14,7 @@ scheduler_options scheduling(const pool_options& options)
     scheduler_options result;
     result.workers = static_cast<std::size_t>(std::max(options.workers, 1));
     result.max_tasks_per_worker = options.max_tasks_per_worker;
+    result.concurrency = static_cast<std::size_t>(options.concurrency);
     return result;
 }
 
@@ -125,8 +126,11 @@ void pool_state::submit(const std::shared_ptr<job>& work)
         }
         jobs_.emplace(last_job_, work);
         auto& options = work->options;
-        scheduler_.add_job(last_job_, {.size = work->size, .chunk_size = options.chunk_size, .priority = options.priority,
-                                       .ahead = options.in_flight == 0 ? unknown_size : options.in_flight});
+        scheduler_.add_job(last_job_, {.size = work->size,
+                                       .chunk_size = options.chunk_size,
+                                       .priority = options.priority,
+                                       .ahead = options.in_flight == 0 ? unknown_size : options.in_flight,
+                                       .concurrent = work->coroutine && options_.concurrency > 1});
         if (options.deadline.count() > 0) {
             work->waiters->until = std::chrono::steady_clock::now() + options.deadline;
             if (executor_)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace coproc::detail {
 namespace {
@@ -19,6 +20,8 @@ void scheduler::add_job(job_id job, const job_rules& rules)
 {
     auto& state = jobs_[job];
     state.rules = rules;
+    if (rules.concurrent && rules.chunk_size == 0)
+        state.rules.chunk_size = 1;
     state.more = rules.size != 0;
     start_failed_ = false; // a new reason to try
     line_up(job);
@@ -52,7 +55,7 @@ bool scheduler::line_up(job_id job)
     auto& state = jobs_[job];
     if (!has_work(state) || std::exchange(state.lined_up, true))
         return false;
-    turns_[state.rules.priority].push_back(job);
+    turns_[state.rules.concurrent][state.rules.priority].push_back(job);
     return true;
 }
 
@@ -104,14 +107,16 @@ void scheduler::leave(chunk_id chunk)
 {
     auto& state = at(chunk);
     if (auto worker = workers_.find(state.worker); worker != workers_.end()) {
-        worker->second.load -= state.cost;
+        auto& kind = worker->second.of[state.concurrent];
+        --kind.count;
+        kind.load -= state.cost;
         auto& all = worker->second.in_flight;
         if (!all.empty() && all.front() == chunk)
             all.pop_front();
         else
             std::erase(all, chunk);
-        if (all.empty())
-            worker->second.load = 0; // no drift by rounding
+        if (kind.count == 0)
+            kind.load = 0; // no drift by rounding
         worker->second.ending -= state.stopped;
     }
     state.worker = 0;
@@ -307,7 +312,7 @@ chunk_id scheduler::took(job_id job, worker_id worker, std::size_t count, bool m
     state.starved = more && count == 0;
     chunk_id chunk = 0;
     if (count > 0) {
-        chunk = chunks_.insert({{job, state.taken, count}});
+        chunk = chunks_.insert({{job, state.taken, count}, 0, state.rules.concurrent});
         state.taken += count;
         send(chunk, worker);
     }
@@ -323,7 +328,8 @@ void scheduler::send(chunk_id chunk, worker_id worker)
     state.worker = worker;
     state.cost = job.cost < 0 ? window : job.cost * static_cast<double>(state.place.count);
     to.in_flight.push_back(chunk);
-    to.load += state.cost;
+    ++to.of[state.concurrent].count;
+    to.of[state.concurrent].load += state.cost;
     to.assigned += state.place.count;
     ++job.out;
 }
@@ -369,19 +375,20 @@ void scheduler::worker_ended(worker_id worker, bool orderly, bool cost_a_task)
     start_failed_ = false; // what it held may be what was missing
 }
 
-bool scheduler::has_room(const worker_state& worker) const
+bool scheduler::has_room(const worker_state& worker, bool concurrent) const
 {
     if (worker.stopping || worker.ending > 0 || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker))
         return false;
-    return worker.in_flight.size() < 2 || (worker.load < window && worker.in_flight.size() < options_.max_in_flight);
+    auto& kind = worker.of[concurrent];
+    return kind.count < (concurrent ? options_.concurrency + 2 : 2) || (kind.load < window && worker.in_flight.size() < options_.max_in_flight);
 }
 
 // The worker with the fewest chunks; of several that have none, the one whose caches are warmest.
-scheduler::worker_state* scheduler::pick(worker_id& id)
+scheduler::worker_state* scheduler::pick(worker_id& id, bool concurrent)
 {
     worker_state* best = nullptr;
     for (auto& [candidate, worker] : workers_) {
-        if (!has_room(worker))
+        if (!has_room(worker, concurrent))
             continue;
         if (!best || worker.in_flight.size() < best->in_flight.size()
             || (worker.in_flight.size() == best->in_flight.size() && worker.last_used > best->last_used)) {
@@ -417,30 +424,32 @@ std::size_t scheduler::chunk_for(const job_state& job, const worker_state& worke
     return count;
 }
 
-std::optional<action> scheduler::assign()
+std::optional<action> scheduler::assign(bool concurrent)
 {
-    worker_id id = 0;
-    worker_state* worker = turns_.empty() ? nullptr : pick(id);
-    if (!worker)
-        return std::nullopt;
-    for (auto turns = turns_.begin(); turns != turns_.end(); turns = turns_.erase(turns))
-        while (!turns->second.empty()) {
-            job_id job = turns->second.front();
-            turns->second.pop_front();
+    auto& lines = turns_[concurrent];
+    for (auto line = lines.begin(); line != lines.end(); line = lines.erase(line))
+        while (!line->second.empty()) {
+            job_id job = line->second.front();
             auto found = jobs_.find(job);
-            if (found == jobs_.end())
+            if (found == jobs_.end() || !has_work(found->second)) {
+                line->second.pop_front();
+                if (found != jobs_.end())
+                    found->second.lined_up = false;
                 continue;
+            }
+            worker_id id = 0;
+            worker_state* worker = pick(id, concurrent);
+            if (!worker)
+                return std::nullopt;
+            line->second.pop_front();
+            line->second.push_back(job);
             auto& state = found->second;
-            state.lined_up = has_work(state);
-            if (!state.lined_up)
-                continue;
-            turns->second.push_back(job);
             if (state.again.empty())
                 return action{act::take, id, job, 0, chunk_for(state, *worker)};
             chunk_id chunk = state.again.back();
             if (options_.max_tasks_per_worker != 0 && worker->assigned + at(chunk).place.count > options_.max_tasks_per_worker) {
                 worker->assigned = options_.max_tasks_per_worker; // it can't take what is next: it is replaced by one that can
-                return assign();
+                continue;
             }
             state.again.pop_back();
             send(chunk, id);
@@ -451,12 +460,13 @@ std::optional<action> scheduler::assign()
 
 std::optional<action> scheduler::even_out()
 {
-    bool idle = std::ranges::any_of(workers_, [&](auto& w) { return w.second.in_flight.empty() && has_room(w.second); });
+    bool idle = std::ranges::any_of(workers_, [&](auto& w) { return w.second.in_flight.empty() && has_room(w.second, false); });
     if (!idle)
         return std::nullopt;
+    auto load = [](const worker_state& w) { return w.of[0].load + w.of[1].load; };
     worker_state* most = nullptr;
     for (auto& [id, worker] : workers_)
-        if (worker.in_flight.size() > 1 && (!most || worker.load > most->load) && !at(worker.in_flight.back()).begun
+        if (worker.in_flight.size() > 1 && (!most || load(worker) > load(*most)) && !at(worker.in_flight.back()).begun
             && at(worker.in_flight.back()).cost >= worth_moving)
             most = &worker;
     if (!most)
@@ -505,8 +515,9 @@ std::optional<action> scheduler::next()
     }
     if (auto a = start_or_stop())
         return a;
-    if (auto a = assign())
-        return a;
+    for (bool concurrent : {false, true})
+        if (auto a = assign(concurrent))
+            return a;
     return even_out();
 }
 

@@ -13,8 +13,11 @@
 //     a slow worker) go before new ones. A job whose results are consumed one by one is read only so far ahead of them.
 //   - Each worker has two chunks in flight, and more while what waits in its pipe is worth less than `window` of work:
 //     waking a worker costs 60 µs where it has a core of its own, so it should not run dry between two messages.
-//   - Unless the caller set the size, chunks begin with one element; once the cost is known they are worth `target`, but
-//     not more than a share of what remains, so that all workers end at about the same time, nor less than `least`.
+//   - Concurrent jobs (coroutines, if workers run several at a time) have room of their own at a worker: as many chunks as
+//     run at a time there, and two that wait. Plain ones beside them are neither held up nor counted by it.
+//   - Unless the caller set the size, chunks of concurrent jobs have one element. Others begin with one; once the cost is known
+//     they are worth `target`, but not more than a share of what remains, so that all workers end at about the same time,
+//     nor less than `least`.
 //   - A worker with nothing to do takes a chunk that waits in another one's pipe, if it is worth a wake-up.
 //   - Workers that die before they came to a task are replaced, but only so often in a row.
 //   - A worker whose task was asked to stop may have to be killed: it is given nothing until that task has ended, and what
@@ -41,7 +44,8 @@ using worker_id = std::uint64_t;
 struct scheduler_options {
     std::size_t workers = 1;
     std::size_t max_tasks_per_worker = 0; ///< 0: without limit
-    std::size_t max_in_flight = 1000;     ///< chunks for each worker
+    std::size_t max_in_flight = 1000;     ///< chunks for each worker, beyond what it runs and two for each kind of job
+    std::size_t concurrency = 1;          ///< chunks of concurrent jobs that a worker runs at a time
     std::size_t max_failures = 3;         ///< deaths in a row that cost no task
 };
 
@@ -62,6 +66,7 @@ struct job_rules {
     std::size_t chunk_size = 0;   ///< in elements; 0 adapts
     int priority = 0;             ///< higher goes first
     std::size_t ahead = SIZE_MAX; ///< elements that may be taken from the input and not be consumed yet
+    bool concurrent = false;      ///< a worker runs several of its chunks at a time
 };
 
 struct action {
@@ -155,13 +160,18 @@ private:
     struct chunk_state {
         chunk_place place;
         worker_id worker = 0; ///< 0: not at a worker
+        bool concurrent = false;
         bool begun = false;   ///< known to be out of reach
         bool stopped = false; ///< asked to end
         double cost = 0;      ///< of all of it, as estimated when it was sent
     };
+    struct share {
+        std::size_t count = 0;
+        double load = 0; ///< estimated cost of these
+    };
     struct worker_state {
         std::deque<chunk_id> in_flight;
-        double load = 0; ///< estimated cost of these
+        share of[2]; ///< chunks of plain and of concurrent jobs
         std::size_t assigned = 0;
         std::size_t ending = 0; ///< its chunks that were asked to stop
         bool stopping = false, proven = false;
@@ -170,14 +180,14 @@ private:
 
     chunk_state& at(chunk_id chunk) { return *chunks_.find(chunk); }
     const chunk_state& at(chunk_id chunk) const { return *chunks_.find(chunk); }
-    bool has_room(const worker_state& worker) const;
+    bool has_room(const worker_state& worker, bool concurrent) const;
     std::size_t room_ahead(const job_state& job) const;
     std::size_t step(const job_state& job) const;
     std::size_t wanted(const job_state& job) const;
     bool has_work(const job_state& job) const;
     bool line_up(job_id job);
     void forget(chunk_id chunk, job_id job);
-    worker_state* pick(worker_id& id);
+    worker_state* pick(worker_id& id, bool concurrent);
     std::size_t chunk_for(const job_state& job, const worker_state& worker) const;
     void leave(chunk_id chunk);
     void send(chunk_id chunk, worker_id worker);
@@ -185,12 +195,13 @@ private:
     void check_done(job_id job);
     void drop_after(job_id job, std::size_t index);
     std::optional<action> start_or_stop();
-    std::optional<action> assign();
+    std::optional<action> assign(bool concurrent);
     std::optional<action> even_out();
 
     scheduler_options options_;
     std::unordered_map<job_id, job_state> jobs_;
-    std::map<int, std::deque<job_id>, std::greater<>> turns_; ///< by priority; some of them may have nothing to do
+    /// Jobs that may have something to send, plain and concurrent ones, by priority.
+    std::map<int, std::deque<job_id>, std::greater<>> turns_[2];
     slot_map<chunk_state> chunks_;
     std::unordered_map<worker_id, worker_state> workers_;
     std::deque<action> decided_;

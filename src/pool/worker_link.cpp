@@ -3,12 +3,15 @@
 #include "os/calls.hpp"
 #include "os/error.hpp"
 #include "os/packet.hpp"
+#include "pool/scheduler.hpp"
 #include "pool/worker_setup.hpp"
 #include "process/runtime.hpp"
 
 #include <coproc/detail/entry.hpp>
 #include <coproc/error.hpp>
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -20,18 +23,28 @@ namespace {
 
 std::shared_ptr<os::descriptor> share(os::descriptor d) { return std::make_shared<os::descriptor>(std::move(d)); }
 
+// One for each chunk that the scheduler may have in flight here; see scheduler_options.
+std::size_t slots_for(const pool_options& options)
+{
+    return std::bit_ceil(scheduler_options{}.max_in_flight + static_cast<std::size_t>(options.concurrency) + 4);
+}
+
 } // namespace
 
 worker_link::worker_link(const os::watch_set& set, std::uint64_t id, std::string name, const pool_options& options)
-    : set_{set}, id_{id}, name_{std::move(name)}, method_{options.method.value_or(get_start_method())}
+    : set_{set}, id_{id}, name_{std::move(name)}, method_{options.method.value_or(get_start_method())},
+      page_{slots_for(options)}
 {
     auto pipe = os::make_pipe();
     auto sockets = os::make_packet_pair();
     auto bell = os::make_event();
+    auto attention = os::make_event();
     pipe.second.set_non_blocking(true);
 
     worker_setup setup;
     setup.doorbell = share(bell.duplicate());
+    setup.attention = share(attention.duplicate());
+    setup.concurrency = static_cast<std::uint32_t>(options.concurrency);
     setup.page = share(page_.file().duplicate());
     setup.tasks = share(std::move(pipe.first));
     setup.descriptors = share(std::move(sockets.second));
@@ -52,6 +65,7 @@ worker_link::worker_link(const os::watch_set& set, std::uint64_t id, std::string
 
     tasks_ = std::move(pipe.second);
     doorbell_ = std::move(bell);
+    attention_ = std::move(attention);
     socket_ = std::move(sockets.first);
     set_.add_readable(doorbell_.get(), token_of(id_, wakeup::doorbell));
     set_.add_writable(tasks_.get(), token_of(id_, wakeup::writable));
@@ -144,6 +158,14 @@ void worker_link::queue_frame(const frame& header, std::span<const std::byte> bo
     auto bytes = std::as_bytes(std::span{&header, 1});
     out_.insert(out_.end(), bytes.begin(), bytes.end());
     out_.insert(out_.end(), body.begin(), body.end());
+}
+
+bool worker_link::request_stop(std::uint64_t number) noexcept
+{
+    if (!page_.request_stop(number))
+        return false;
+    os::ring(attention_.get());
+    return true;
 }
 
 void worker_link::send_stop()

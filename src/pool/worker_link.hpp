@@ -57,9 +57,11 @@ public:
     }
     /// Nanoseconds of the monotonic clock; of a task that has begun. The worker's word: it may be anything.
     [[nodiscard]] std::uint64_t begun_at(std::uint64_t number) const noexcept { return page_.begun_at(number); }
-    /// Asks a task that has begun to end; false if it has not.
-    bool request_stop(std::uint64_t number) noexcept { return page_.request_stop(number); }
-    [[nodiscard]] std::size_t calls_done() const noexcept { return page_.calls_done(); }
+    /// Asks a task that has begun to end; false if it has not. A coroutine is cancelled where it waits.
+    bool request_stop(std::uint64_t number) noexcept;
+    [[nodiscard]] std::size_t calls_done(std::uint64_t number) const noexcept { return page_.calls_done(number); }
+    /// How many tasks in flight it has room for; numbers that are equal modulo this can't be used at the same time.
+    [[nodiscard]] std::size_t slots() const noexcept { return page_.slots(); }
     /// Asks it to end.
     void send_stop();
     /// Writes what is queued, as far as the pipe takes it; wakeup::writable tells when it takes more.
@@ -100,7 +102,7 @@ private:
     std::string name_;
     start_method method_;
     worker_page page_;
-    os::descriptor tasks_, doorbell_, socket_;
+    os::descriptor tasks_, doorbell_, attention_, socket_;
     std::optional<startup> starting_;
     int watched_control_ = -1;
     std::shared_ptr<process_state> process_;

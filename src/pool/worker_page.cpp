@@ -7,23 +7,25 @@
 #include <coproc/error.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <memory>
 #include <new>
 
 namespace coproc::detail {
 
-// Counters of the ring run on for ever; positions are what remains of them modulo ring_size.
+// Counters of the ring run on for ever; positions are what remains of them modulo ring_size. The slots follow.
 struct worker_page::layout {
     alignas(64) std::atomic<std::uint64_t> written; // by the worker
+    std::atomic<std::uint64_t> called; // the task whose invocation is in `call`
     alignas(invocation) std::array<std::byte, sizeof(invocation)> call;
     alignas(64) std::atomic<std::uint64_t> read; // by the pool
     std::atomic<std::uint32_t> room_wanted;      // 1 while the worker sleeps until there is room
-    struct slot {
-        std::atomic<std::uint64_t> word;  // number * 8 + state
-        std::atomic<std::uint64_t> begun; // by the worker, before it claims
-    };
-    alignas(64) std::array<slot, task_slots> tasks;
-    std::array<std::byte, ring_size> ring;
+    alignas(64) std::array<std::byte, ring_size> ring;
+};
+struct worker_page::slot {
+    std::atomic<std::uint64_t> word;  // number * 8 + state
+    std::atomic<std::uint64_t> begun; // by the worker, before it claims
 };
 
 namespace {
@@ -32,66 +34,83 @@ std::uint64_t word_of(std::uint64_t number, task_state state) { return number * 
 
 } // namespace
 
-worker_page::worker_page() : file_{os::make_memory_file("coproc worker", sizeof(layout))}, memory_{os::map(file_, sizeof(layout), os::access::read_write)}
+worker_page::worker_page(std::size_t slots)
+    : file_{os::make_memory_file("coproc worker", sizeof(layout) + slots * sizeof(slot))},
+      memory_{os::map(file_, sizeof(layout) + slots * sizeof(slot), os::access::read_write)}, last_slot_{slots - 1}
 {
     os::seal(file_, os::growth::no);
-    new (memory_.data()) layout; // begins the objects' lives; the ring is zero already, and its pages are made as they are used
+    // Begins the objects' lives. The ring is zero already, and its pages are made as they are used.
+    new (memory_.data()) layout;
+    std::uninitialized_default_construct_n(&slot_of(0), slots);
 }
 
 worker_page::worker_page(const os::descriptor& file)
 {
-    if (os::size_of(file) < sizeof(layout))
-        throw protocol_error{"the memory that a worker was given is too small"};
-    memory_ = os::map(file, sizeof(layout), os::access::read_write);
+    std::size_t size = os::size_of(file), slots = size > sizeof(layout) ? (size - sizeof(layout)) / sizeof(slot) : 0;
+    if (slots < task_slots || !std::has_single_bit(slots))
+        throw protocol_error{"the memory that a worker was given has the wrong size"};
+    memory_ = os::map(file, size, os::access::read_write);
+    last_slot_ = slots - 1;
+}
+
+worker_page::slot& worker_page::slot_of(std::uint64_t number) const noexcept
+{
+    return reinterpret_cast<slot*>(memory_.data() + sizeof(layout))[number & last_slot_];
 }
 
 // The frame that tells of a task travels through a pipe, which orders all that was written before it; so does the ring's
 // counter for results. The words themselves only need to be atomic.
 void worker_page::queue(std::uint64_t number) noexcept
 {
-    shared().tasks[number % task_slots].word.store(word_of(number, task_state::queued), std::memory_order_relaxed);
+    slot_of(number).word.store(word_of(number, task_state::queued), std::memory_order_relaxed);
 }
 
 bool worker_page::claim(std::uint64_t number, std::uint64_t now) noexcept
 {
-    auto& slot = shared().tasks[number % task_slots];
-    slot.begun.store(now, std::memory_order_relaxed);
+    auto& mine = slot_of(number);
+    mine.begun.store(now, std::memory_order_relaxed);
     auto expected = word_of(number, task_state::queued);
     // Release: whoever sees that it was taken sees when.
-    return slot.word.compare_exchange_strong(expected, word_of(number, task_state::taken), std::memory_order_release, std::memory_order_relaxed);
+    return mine.word.compare_exchange_strong(expected, word_of(number, task_state::taken), std::memory_order_release, std::memory_order_relaxed);
 }
 
 bool worker_page::withdraw(std::uint64_t number) noexcept
 {
     auto expected = word_of(number, task_state::queued);
-    return shared().tasks[number % task_slots].word.compare_exchange_strong(expected, word_of(number, task_state::withdrawn), std::memory_order_relaxed);
+    return slot_of(number).word.compare_exchange_strong(expected, word_of(number, task_state::withdrawn), std::memory_order_relaxed);
 }
 
 bool worker_page::request_stop(std::uint64_t number) noexcept
 {
     auto expected = word_of(number, task_state::taken);
-    auto& word = shared().tasks[number % task_slots].word;
+    auto& word = slot_of(number).word;
     return word.compare_exchange_strong(expected, stop_word(number), std::memory_order_relaxed) || expected == stop_word(number);
 }
 
 task_state worker_page::state(std::uint64_t number) const noexcept
 {
-    auto value = shared().tasks[number % task_slots].word.load(std::memory_order_acquire);
+    auto value = slot_of(number).word.load(std::memory_order_acquire);
     return value / 8 == number ? static_cast<task_state>(value % 8) : task_state::withdrawn;
 }
 
 std::uint64_t worker_page::begun_at(std::uint64_t number) const noexcept
 {
-    return shared().tasks[number % task_slots].begun.load(std::memory_order_relaxed);
+    return slot_of(number).begun.load(std::memory_order_relaxed);
 }
 
-const std::atomic<std::uint64_t>& worker_page::word(std::uint64_t number) const noexcept { return shared().tasks[number % task_slots].word; }
+const std::atomic<std::uint64_t>& worker_page::word(std::uint64_t number) const noexcept { return slot_of(number).word; }
 std::uint64_t worker_page::stop_word(std::uint64_t number) noexcept { return word_of(number, task_state::stopping); }
 
-void* worker_page::call_place() noexcept { return shared().call.data(); }
-
-std::size_t worker_page::calls_done() const noexcept
+void* worker_page::call_place(std::uint64_t number) noexcept
 {
+    shared().called.store(number, std::memory_order_relaxed);
+    return shared().call.data();
+}
+
+std::size_t worker_page::calls_done(std::uint64_t number) const noexcept
+{
+    if (shared().called.load(std::memory_order_relaxed) != number)
+        return 0;
     return std::launder(reinterpret_cast<const invocation*>(shared().call.data()))->done;
 }
 

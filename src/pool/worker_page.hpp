@@ -23,19 +23,21 @@ namespace coproc::detail {
 
 enum class task_state : std::uint8_t { queued = 1, taken, withdrawn, stopping };
 
-inline constexpr std::size_t task_slots = 1024;      ///< tasks in flight; their numbers are consecutive
+inline constexpr std::size_t task_slots = 1024;      ///< tasks in flight, at least; their numbers are consecutive
 inline constexpr std::size_t ring_size = 256 * 1024; ///< four of the largest frames
 
 class worker_page {
 public:
-    /// Makes the memory, in the pool.
-    worker_page();
+    /// Makes the memory, in the pool, for so many tasks in flight: a power of two, task_slots or more.
+    explicit worker_page(std::size_t slots = task_slots);
     /// Shows it, in the worker. Throws protocol_error if the file is no such page.
     explicit worker_page(const os::descriptor& file);
 
     /// To be given to the worker.
     [[nodiscard]] const os::descriptor& file() const noexcept { return file_; }
     void close_file() noexcept { file_.reset(); }
+    /// Tasks whose numbers are equal modulo this have the same slot.
+    [[nodiscard]] std::size_t slots() const noexcept { return last_slot_ + 1; }
 
     // Tasks. Each is one atomic instruction.
     void queue(std::uint64_t number) noexcept;
@@ -52,10 +54,11 @@ public:
     [[nodiscard]] const std::atomic<std::uint64_t>& word(std::uint64_t number) const noexcept;
     [[nodiscard]] static std::uint64_t stop_word(std::uint64_t number) noexcept;
 
-    /// Where the worker keeps the call it is executing (an invocation), so that its progress is known after its death.
-    [[nodiscard]] void* call_place() noexcept;
-    /// How many calls of its last task a dead worker had done: the index of the one that it died in.
-    [[nodiscard]] std::size_t calls_done() const noexcept;
+    /// Where the worker keeps the call it is executing (an invocation), so that its progress is known after its death. Of
+    /// several at a time, only one is there.
+    [[nodiscard]] void* call_place(std::uint64_t number) noexcept;
+    /// How many calls of the task a dead worker had done: the index of the one that it died in. 0 if nothing is known.
+    [[nodiscard]] std::size_t calls_done(std::uint64_t number) const noexcept;
 
     // The ring. One writer, one reader.
     /// Appends header and body at once; rings the doorbell and waits while there is no room.
@@ -67,11 +70,14 @@ public:
 
 private:
     struct layout;
+    struct slot;
     [[nodiscard]] layout& shared() const noexcept { return *reinterpret_cast<layout*>(memory_.data()); }
+    [[nodiscard]] slot& slot_of(std::uint64_t number) const noexcept;
     void copy_in(std::uint64_t at, std::span<const std::byte> bytes) noexcept;
 
     os::descriptor file_;
     os::mapping memory_;
+    std::size_t last_slot_;
 };
 
 /// Tells the pool that there is something in the ring.

@@ -7,6 +7,7 @@
 #include <coproc/serialize.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct worker_setup {
     std::shared_ptr<os::descriptor> descriptors; ///< the socket beside it, both ways
     std::shared_ptr<os::descriptor> doorbell;
     std::shared_ptr<os::descriptor> page;
+    std::shared_ptr<os::descriptor> attention;   ///< an event: one of its tasks is asked to stop
+    std::uint32_t concurrency = 1;               ///< coroutines at a time
     /// Encoded calls; empty for none.
     std::vector<std::byte> initializer, finalizer;
 

@@ -32,6 +32,7 @@ namespace {
 struct thread_loop {
     asio::io_context context{1};
     bool runs = false;
+    bool runs_in_turns = false; // further up the stack: it does not rest when a sync_wait ends
 };
 thread_local std::unique_ptr<thread_loop> this_loop;
 
@@ -40,6 +41,12 @@ thread_loop& own_loop()
     if (!this_loop)
         this_loop = std::make_unique<thread_loop>();
     return *this_loop;
+}
+
+void rest(thread_loop& loop)
+{
+    if (asio::has_service<loop_users>(loop.context))
+        asio::use_service<loop_users>(loop.context).rest();
 }
 
 // While it lives, the thread's loop is running.
@@ -57,14 +64,22 @@ public:
         if (this_loop.get() != &loop_)
             return; // it was given up
         loop_.runs = false;
-        if (asio::has_service<loop_users>(loop_.context))
-            asio::use_service<loop_users>(loop_.context).rest();
+        if (!loop_.runs_in_turns)
+            rest(loop_);
     }
     running(const running&) = delete;
     running& operator=(const running&) = delete;
 
 private:
     thread_loop& loop_;
+};
+
+class one_turn {
+public:
+    one_turn() { this_loop->runs = true; }
+    ~one_turn() { this_loop->runs = false; }
+    one_turn(const one_turn&) = delete;
+    one_turn& operator=(const one_turn&) = delete;
 };
 
 // Runs when main returns or exit is called, in the process that called init and in no copy of it.
@@ -100,6 +115,38 @@ std::optional<asio::any_io_executor> running_loop()
 }
 
 void forget_loops() noexcept { static_cast<void>(this_loop.release()); }
+
+loop_turns::loop_turns()
+{
+    auto& loop = own_loop();
+    if (loop.runs || loop.runs_in_turns)
+        throw usage_error{"this thread's event loop is running already"};
+    loop.runs_in_turns = true;
+    loop.context.restart();
+}
+
+loop_turns::~loop_turns()
+{
+    if (given_up())
+        return;
+    this_loop->runs_in_turns = false;
+    rest(*this_loop);
+}
+
+bool loop_turns::given_up() const noexcept { return !this_loop || !this_loop->runs_in_turns; }
+void loop_turns::give_up() { auto given_up = std::move(this_loop); }
+
+bool loop_turns::poll_one()
+{
+    one_turn now;
+    return this_loop->context.poll_one() != 0;
+}
+
+bool loop_turns::run_one()
+{
+    one_turn now;
+    return this_loop->context.run_one() != 0;
+}
 
 void run_until_done(task<> work)
 {

@@ -115,6 +115,7 @@ std::vector<frame> answers_to(const bytes& stream, const os::descriptor& file)
     setup.tasks = std::make_shared<os::descriptor>(std::move(pipe.first));
     setup.descriptors = std::make_shared<os::descriptor>(std::move(sockets.second));
     setup.doorbell = std::make_shared<os::descriptor>(os::make_event());
+    setup.attention = std::make_shared<os::descriptor>(os::make_event());
     setup.page = std::make_shared<os::descriptor>(page.file().duplicate());
     worker_main(std::move(setup));
 

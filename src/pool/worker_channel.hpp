@@ -1,0 +1,77 @@
+// A worker's end of the channels to its pool: what belongs to a frame that came, and what goes back.
+//
+// When is the doorbell rung, so that the pool looks into the ring?
+//   - before the worker waits, for it is idle then;
+//   - after a task, if the last ring was more than `patience` ago;
+//   - when the ring is half full.
+// In between, results of short tasks gather, so that a thousand of them cost one system call. (A short task's result that
+// waits while a long task runs is found by the pool itself, which looks after 2 ms of silence.)
+#pragma once
+
+#include "pool/worker_page.hpp"
+#include "pool/worker_setup.hpp"
+#include "wire/bulk.hpp"
+#include "wire/frame.hpp"
+
+#include <coproc/detail/entry.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+namespace coproc::detail {
+
+/// Nanoseconds of the monotonic clock.
+[[nodiscard]] std::uint64_t now();
+
+/// A task that was claimed, for its answer.
+struct claimed_task {
+    frame header; ///< with which it came
+    std::uint64_t begin = 0;
+    const entry* what = nullptr; ///< if it is known
+    const invocation* call = nullptr;
+    std::optional<std::size_t> failed_at{}; ///< which of its calls
+};
+
+class worker_channel {
+public:
+    explicit worker_channel(worker_setup& setup) : setup_{setup}, page_{*setup.page} { setup.page->reset(); }
+
+    [[nodiscard]] worker_page& page() noexcept { return page_; }
+
+    /// The body of a frame, from wherever it is, and what descriptors came with it. To be called for each task, or they
+    /// stay in the socket.
+    std::span<const std::byte> open(const frame_reader::item& item, std::vector<attachment>& attachments);
+    /// A frame that tells of memory files; throws protocol_error if it is none.
+    void note(const frame& header);
+
+    /// Writes to `body` that the task failed in its call `at`.
+    static void fail(claimed_task& task, buffer& body, const std::exception_ptr& why, std::size_t at);
+    /// What came of a task, which is in `body`. Returns when it ended.
+    std::uint64_t answer(claimed_task& task, buffer& body);
+    void send(frame header, buffer& body);
+    void ring_if(bool reason);
+    /// Before the worker waits.
+    void rest() { ring_if(unrung_); }
+
+private:
+    void send_descriptors(std::span<const int> descriptors);
+
+    worker_setup& setup_;
+    worker_page page_;
+    bulk_receiver bulk_in_;
+    bulk_sender bulk_out_;
+    std::unordered_map<std::uint64_t, std::shared_ptr<bulk_file>> lent_;
+    std::uint64_t last_ring_ = now();
+    bool unrung_ = false;
+};
+
+/// What the user's code wrote is out before its result is, so that it is there when the pool's caller goes on.
+void flush_output();
+
+} // namespace coproc::detail

@@ -1,0 +1,201 @@
+#include "pool/worker_coroutines.hpp"
+
+#include "os/calls.hpp"
+
+#include <coproc/error.hpp>
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/co_spawn.hpp>
+
+#include <poll.h>
+#include <utility>
+
+namespace coproc::detail {
+namespace {
+
+constexpr int share = 100; // handlers that are called before the worker looks into its pipe again
+
+} // namespace
+
+bool worker_coroutines::readable()
+{
+    if (readable_) {
+        pollfd pipe{setup_.tasks->get(), POLLIN, 0};
+        readable_ = os::poll(&pipe, 1, 0) > 0;
+    }
+    return readable_;
+}
+
+void worker_coroutines::begin(const claimed_task& task, const input_archive& in, std::vector<attachment> attachments,
+                              std::span<const std::byte> body, bool body_lasts)
+{
+    if (!turns_) {
+        turns_.emplace();
+        traced_.emplace();
+        readable_ = true;
+    }
+    try {
+        watch();
+        spawn(task, in, std::move(attachments), body, body_lasts);
+    } catch (...) {
+        rest_if_none();
+        throw;
+    }
+}
+
+void worker_coroutines::spawn(claimed_task task, const input_archive& in, std::vector<attachment> attachments,
+                              std::span<const std::byte> body, bool body_lasts)
+{
+    auto number = task.header.number;
+    auto& c = *running_.emplace(number, std::make_unique<coroutine>()).first->second;
+    try {
+        c.attachments = std::move(attachments);
+        body = body.last(in.remaining());
+        if (!body_lasts && setup_.concurrency > 1) { // alone, nothing is read before it ends
+            c.copy.assign(body.begin(), body.end());
+            body = c.copy;
+        }
+        c.in.emplace(body.data(), body.size(), &c.attachments);
+        c.out.emplace(c.result);
+        invocation call{*c.in, *c.out};
+        call.count = task.header.count;
+        call.word = &channel_.page().word(number);
+        call.stop_word = worker_page::stop_word(number);
+        invocation* place = &c.call.emplace(call);
+        if (setup_.concurrency == 1) {
+            place = new (channel_.page().call_place(number)) invocation{call};
+            c.known.emplace(*call.word, call.stop_word);
+        }
+        task.call = place;
+        c.task = task;
+        asio::co_spawn(this_thread_loop(), task.what->coroutine(*place),
+                       asio::bind_cancellation_slot(c.cancel.slot(), [this, &c](std::exception_ptr failure) { ended(c, failure); }));
+    } catch (...) {
+        running_.erase(number);
+        throw;
+    }
+}
+
+void worker_coroutines::ended(coroutine& c, const std::exception_ptr& failure)
+{
+    try {
+        if (failure)
+            channel_.fail(c.task, c.result, failure, c.task.call->done);
+        c.known.reset();
+        channel_.answer(c.task, c.result);
+        auto found = running_.find(c.task.header.number);
+        ended_.push_back(std::move(found->second));
+        running_.erase(found);
+    } catch (...) {
+        broken_ = std::current_exception();
+    }
+}
+
+void worker_coroutines::run(bool may_wait)
+{
+    auto failure = turns_->given_up() ? std::make_exception_ptr(error{"an exception left the event loop that the task ran on"}) : run_handlers(may_wait);
+    if (failure)
+        answer_all(failure);
+    ended_.clear();
+    if (broken_)
+        std::rethrow_exception(broken_);
+    rest_if_none();
+}
+
+// What a handler throws is one's that a task put there itself: nobody can say whose, nor what waits for it in vain.
+std::exception_ptr worker_coroutines::run_handlers(bool may_wait)
+{
+    try {
+        int handlers = 0;
+        while (handlers < share && turns_->poll_one())
+            ++handlers;
+        if (handlers == 0 && may_wait) {
+            channel_.rest();
+            if (!turns_->run_one())
+                throw usage_error{"a task has stopped the event loop that it runs on"};
+        }
+        return nullptr;
+    } catch (...) {
+        auto failure = std::current_exception();
+        turns_->give_up();
+        return failure;
+    }
+}
+
+void worker_coroutines::rest_if_none()
+{
+    if (!running_.empty())
+        return;
+    turns_.reset();
+    traced_.reset();
+}
+
+void worker_coroutines::answer_all(const std::exception_ptr& failure)
+{
+    while (!running_.empty() && !broken_)
+        ended(*running_.begin()->second, failure);
+}
+
+void worker_coroutines::give_up() noexcept
+{
+    if (turns_ && !turns_->given_up())
+        turns_->give_up();
+    running_.clear();
+    if (readiness_)
+        static_cast<void>(readiness_->release());
+    readiness_.reset();
+}
+
+void worker_coroutines::loop_ends(asio::execution_context&)
+{
+    if (readiness_)
+        static_cast<void>(readiness_->release());
+    readiness_.reset();
+}
+
+// Watched from the first coroutine on.
+void worker_coroutines::watch()
+{
+    if (!watched_) {
+        os::watch_set set;
+        set.add_readable(setup_.attention->get(), 0);
+        if (setup_.concurrency > 1)
+            set.add_readable(setup_.tasks->get(), 0);
+        watched_ = std::move(set);
+    }
+    if (readiness_)
+        return;
+    readiness_.emplace(this_thread_loop(), watched_->number());
+    asio::use_service<loop_users>(this_thread_loop()).add(weak_from_this());
+    arm();
+}
+
+void worker_coroutines::arm()
+{
+    readiness_->async_wait(asio::posix::descriptor_base::wait_read, [weak = weak_from_this()](std::error_code error) {
+        auto self = weak.lock();
+        if (!self || error)
+            return;
+        self->tokens_.clear();
+        self->watched_->collect(self->tokens_);
+        self->readable_ = true;
+        self->arm();
+        self->cancel_stopped();
+    });
+}
+
+// From a handler of the loop, or Asio would do it later, when the signal may be gone.
+void worker_coroutines::cancel_stopped()
+{
+    std::vector<std::uint64_t> stopped;
+    for (auto& [number, t] : running_)
+        if (!t->cancelled && channel_.page().word(number).load(std::memory_order_relaxed) == worker_page::stop_word(number))
+            stopped.push_back(number);
+    for (auto number : stopped)
+        if (auto found = running_.find(number); found != running_.end()) {
+            found->second->cancelled = true;
+            found->second->cancel.emit(asio::cancellation_type::terminal);
+        }
+}
+
+} // namespace coproc::detail
