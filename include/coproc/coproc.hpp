@@ -3,6 +3,7 @@
 
 #include <coproc/async_result.hpp>
 #include <coproc/bind_front.hpp>
+#include <coproc/call.hpp>
 #include <coproc/cpu_count.hpp>
 #include <coproc/error.hpp>
 #include <coproc/exit_status.hpp>
@@ -19,3 +20,4 @@
 #include <coproc/task.hpp>
 #include <coproc/this_process.hpp>
 #include <coproc/this_task.hpp>
+#include <coproc/worker_state.hpp>

@@ -24,13 +24,24 @@ struct pool_options {
     /// the elements of a chunk run one after the other. A worker that dies costs all tasks that it had begun; in a chunk,
     /// the error names the first element.
     int concurrency = 1;
-    /// Runs in each worker before its first task, also in those that replace others. If it throws, the pool fails with its
-    /// exception. A coroutine is fine.
+    /// Runs in each worker before its first task, also in those that replace others; the place for make_state. If it throws,
+    /// the pool fails with its exception. A coroutine is fine. (std::rand starts from a seed of its own in each worker.)
     remote_call initializer{};
     /// Runs in each worker that ends in an orderly way (close, max_tasks_per_worker). If it throws, close throws the first.
     remote_call finalizer{};
     /// A worker is replaced after so many tasks (elements of a map); 0: never.
     std::size_t max_tasks_per_worker = 0;
+    /// A worker is replaced, between two tasks, once it has more bytes than this in RAM, or is older than max_age; 0: never.
+    std::size_t max_memory_per_worker = 0;
+    std::chrono::nanoseconds max_age{0};
+    /// What each worker may use, from before its initializer on; 0: what this process may. memory_limit is in bytes of
+    /// private memory, beyond which allocations fail (std::bad_alloc); a worker that has used cpu_limit of processor time is
+    /// killed (worker_crashed with SIGXCPU) and replaced.
+    std::size_t memory_limit = 0;
+    std::chrono::seconds cpu_limit{0};
+    std::size_t open_files_limit = 0;
+    /// Keeps each worker on a processor of its own, as far as there are enough.
+    bool pin_workers = false;
     /// Empty: get_start_method().
     std::optional<start_method> method{};
     /// Workers are called NAME-1, NAME-2, ...

@@ -1,3 +1,4 @@
+#include <coproc/call.hpp>
 #include <coproc/pool.hpp>
 
 #include "pool/pool_state.hpp"
@@ -133,6 +134,30 @@ task<bool> finish_job_within(std::shared_ptr<pool_state> pool, std::shared_ptr<j
     }
     auto end = within(wait_job(pool, work), time);
     co_return co_await std::move(end) || pool->done(*work);
+}
+
+pool_options pool_for_one(const own_process_options& options)
+{
+    pool_options result;
+    result.workers = 1;
+    result.memory_limit = options.memory_limit;
+    result.cpu_limit = options.cpu_limit;
+    result.open_files_limit = options.open_files_limit;
+    result.grace = options.grace;
+    result.name = "call";
+    return result;
+}
+
+call_options call_for_one(const own_process_options& options) noexcept
+{
+    call_options result;
+    result.timeout = options.timeout;
+    result.deadline = options.deadline;
+    result.retries = options.retries;
+    result.backoff = options.backoff;
+    result.retry_if = options.retry_if;
+    result.name = options.name;
+    return result;
 }
 
 } // namespace detail

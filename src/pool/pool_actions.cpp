@@ -3,6 +3,7 @@
 
 #include <coproc/error.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -176,7 +177,11 @@ void pool_state::start_worker()
 {
     worker_id id = ++last_worker_;
     try {
-        workers_[id].link = std::make_unique<worker_link>(watched_, id, options_.name + "-" + std::to_string(id), options_);
+        std::size_t place = 0;
+        while (std::ranges::any_of(workers_, [&](auto& w) { return w.second.place == place; }))
+            ++place;
+        workers_[id].place = place;
+        workers_[id].link = std::make_unique<worker_link>(watched_, id, options_.name + "-" + std::to_string(id), options_, place);
         workers_[id].by_number.resize(workers_[id].link->slots());
         limit_startup(id);
         return scheduler_.worker_started(id);

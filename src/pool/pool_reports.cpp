@@ -123,6 +123,8 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
         throw protocol_error{"a worker answered a task that it does not have"};
     auto place = scheduler_.place(id);
     bool wanted = place.job != 0;
+    if ((header.flags & frame::retires) != 0)
+        scheduler_.retire(link.id());
     if (header.kind == frame_kind::result) {
         try {
             if (header.count != p->count)

@@ -99,6 +99,7 @@ private:
     struct seat { // a worker's place
         std::unique_ptr<worker_link> link;
         std::vector<chunk_id> by_number; ///< for each slot of the link
+        std::size_t place = unknown_size; ///< the lowest number that was free when it began
         bool dirty = false;
         std::unique_ptr<asio::steady_timer> patience; ///< with a worker that comes up, or was told to stop
         int next_signal = 0;

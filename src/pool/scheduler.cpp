@@ -225,9 +225,21 @@ void scheduler::stop(chunk_id chunk)
     auto& worker = workers_[found->worker];
     ++worker.ending;
     decided_.push_back({act::stop_task, found->worker, found->place.job, chunk});
-    for (chunk_id other : worker.in_flight)
-        if (!at(other).begun)
-            decided_.push_back({act::withdraw, found->worker, at(other).place.job, other});
+    take_back(found->worker);
+}
+
+// What waits in its pipe goes elsewhere.
+void scheduler::take_back(worker_id worker)
+{
+    for (chunk_id chunk : workers_[worker].in_flight)
+        if (!at(chunk).begun)
+            decided_.push_back({act::withdraw, worker, at(chunk).place.job, chunk});
+}
+
+void scheduler::retire(worker_id worker)
+{
+    if (auto found = workers_.find(worker); found != workers_.end() && !std::exchange(found->second.retired, true))
+        take_back(worker);
 }
 
 void scheduler::abandon(chunk_id chunk, std::size_t index)
@@ -377,7 +389,7 @@ void scheduler::worker_ended(worker_id worker, bool orderly, bool cost_a_task)
 
 bool scheduler::has_room(const worker_state& worker, bool concurrent) const
 {
-    if (worker.stopping || worker.ending > 0 || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker))
+    if (worker.stopping || worker.retired || worker.ending > 0 || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker))
         return false;
     auto& kind = worker.of[concurrent];
     return kind.count < (concurrent ? options_.concurrency + 2 : 2) || (kind.load < window && worker.in_flight.size() < options_.max_in_flight);
@@ -480,7 +492,7 @@ std::optional<action> scheduler::start_or_stop()
     bool leaving = closing_ && jobs_.empty();
     std::size_t staying = starting_;
     for (auto& [id, worker] : workers_) {
-        bool used_up = options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker;
+        bool used_up = worker.retired || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker);
         // What still runs when all jobs have ended was cancelled: nobody waits for it.
         if (!worker.stopping && (leaving || (used_up && worker.in_flight.empty()))) {
             worker.stopping = true;

@@ -116,6 +116,8 @@ public:
     void stop(chunk_id chunk);
     /// The same, and its job doesn't wait for its end: it fails at `index`, or goes on (SIZE_MAX).
     void abandon(chunk_id chunk, std::size_t index);
+    /// The worker begins nothing more, and is to be replaced.
+    void retire(worker_id worker);
     /// The worker is gone; `running` of its chunks was begun and not ended, if any (that one has failed too; call failed
     /// before). `orderly`: it was told to.
     void worker_ended(worker_id worker, bool orderly, bool cost_a_task);
@@ -174,7 +176,7 @@ private:
         share of[2]; ///< chunks of plain and of concurrent jobs
         std::size_t assigned = 0;
         std::size_t ending = 0; ///< its chunks that were asked to stop
-        bool stopping = false, proven = false;
+        bool stopping = false, proven = false, retired = false;
         std::uint64_t last_used = 0;
     };
 
@@ -187,6 +189,7 @@ private:
     bool has_work(const job_state& job) const;
     bool line_up(job_id job);
     void forget(chunk_id chunk, job_id job);
+    void take_back(worker_id worker);
     worker_state* pick(worker_id& id, bool concurrent);
     std::size_t chunk_for(const job_state& job, const worker_state& worker) const;
     void leave(chunk_id chunk);
