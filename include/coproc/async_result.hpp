@@ -13,6 +13,7 @@ namespace coproc {
 namespace detail {
 
 class pool_state;
+struct result_parts;
 /// Submits the job unless it was, and completes when it has ended; throws its failure. Cancelling withdraws the job.
 task<> finish_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work);
 task<bool> finish_job_within(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work, std::chrono::nanoseconds time);
@@ -59,6 +60,7 @@ public:
 
 private:
     friend class pool;
+    friend struct detail::result_parts;
     async_result(std::shared_ptr<detail::pool_state> pool, std::shared_ptr<detail::single_job<T>> job) noexcept
         : pool_{std::move(pool)}, job_{std::move(job)}
     {

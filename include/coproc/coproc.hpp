@@ -1,6 +1,7 @@
 // All of coproc.
 #pragma once
 
+#include <coproc/as_completed.hpp>
 #include <coproc/async_result.hpp>
 #include <coproc/bind_front.hpp>
 #include <coproc/call.hpp>

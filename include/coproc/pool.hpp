@@ -175,6 +175,29 @@ public:
         return start_stream<false, true>(options, f, std::views::all(std::forward<Inputs>(inputs)));
     }
 
+    /// The same for the items of a stream, so that stages chain: pool.imap(parse, pool.imap(read, files)). It is read by a
+    /// coroutine on the loop of the first next(), where the stream must be destroyed too.
+    template <class F, class T>
+    [[nodiscard]] auto imap(F&& f, stream<T> inputs, call_options options = {})
+    {
+        return start_fed<true, false>(options, f, std::move(inputs));
+    }
+    template <class F, class T>
+    [[nodiscard]] auto imap(F&& f, stream<T> inputs, collect_options options)
+    {
+        return start_fed<true, true>(options, f, std::move(inputs));
+    }
+    template <class F, class T>
+    [[nodiscard]] auto imap_unordered(F&& f, stream<T> inputs, call_options options = {})
+    {
+        return start_fed<false, false>(options, f, std::move(inputs));
+    }
+    template <class F, class T>
+    [[nodiscard]] auto imap_unordered(F&& f, stream<T> inputs, collect_options options)
+    {
+        return start_fed<false, true>(options, f, std::move(inputs));
+    }
+
     /// Takes no more tasks, waits until all are done and all workers have ended in an orderly way.
     /// Throws what the first finalizer threw. A worker that does not end gets SIGTERM, then SIGKILL (pool_options::grace).
     /// Cancel: the pool stays closed; terminate or the destructor stop the workers.
@@ -213,6 +236,17 @@ private:
         using job = detail::stream_job<result, detail::range_job<std::decay_t<F>, View, false>, Ordered, Collect>;
         auto work = std::make_shared<job>(options, f, std::move(view));
         auto source = std::make_unique<detail::pool_source<job>>(state(), work);
+        detail::submit_stream(state(), std::move(work));
+        return stream<typename job::item>{std::move(source)};
+    }
+
+    template <bool Ordered, bool Collect, class F, class T>
+    auto start_fed(const call_options& options, const F& f, stream<T> inputs)
+    {
+        using result = detail::call_result_t<F, T>;
+        using job = detail::stream_job<result, detail::fed_job<std::decay_t<F>, T>, Ordered, Collect>;
+        auto work = std::make_shared<job>(options, f);
+        auto source = std::make_unique<detail::fed_source<job, T>>(state(), work, std::move(inputs));
         detail::submit_stream(state(), std::move(work));
         return stream<typename job::item>{std::move(source)};
     }

@@ -95,23 +95,28 @@ task<> pool_state::run_inline_coroutine(std::shared_ptr<job> work)
 task<> pool_state::run_inline_step(std::shared_ptr<job> work)
 {
     std::exception_ptr failure;
-    bool ended = false;
+    bool ended = false, starved = false;
     try {
         inline_call one{*work};
-        ended = !one.what;
+        starved = !one.what && work->more_later();
+        ended = !one.what && !starved;
         if (one.what && one.what->plain)
             one.what->plain(*one.call);
         else if (one.what) {
             auto end = one.what->coroutine(*one.call);
             co_await std::move(end);
         }
-        if (!ended)
+        if (one.what)
             one.keep(*work, work->waiters->steps++);
     } catch (...) {
         failure = std::current_exception();
     }
     if (failure || ended)
         end_inline(*work, failure);
+    if (starved) {
+        auto change = wait(work);
+        co_await std::move(change);
+    }
 }
 
 } // namespace coproc::detail

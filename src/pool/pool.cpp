@@ -93,6 +93,15 @@ task<> finish_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
         std::rethrow_exception(work->failure);
 }
 
+void change_job(pool_state& pool, job& work, const std::function<void()>& change) { pool.change(work, change); }
+
+void when_done(const std::shared_ptr<pool_state>& pool, const std::shared_ptr<job>& work, const asio::any_io_executor& executor, std::function<void()> then)
+{
+    if (!pool->in_line())
+        pool->bind(executor);
+    pool->notify(work, executor, std::move(then));
+}
+
 void submit_stream(const std::shared_ptr<pool_state>& pool, std::shared_ptr<job> work)
 {
     if (work->options.in_flight == 0)

@@ -145,6 +145,28 @@ bool pool_state::done(const job& work)
     return work.waiters && work.waiters->done;
 }
 
+void pool_state::change(job& work, const std::function<void()>& how)
+{
+    turn([&] {
+        how();
+        if (!in_line_)
+            return scheduler_.input_ready(work.waiters->id);
+        for (auto& waiter : work.waiters->waiting.take())
+            to_wake_.emplace_back(std::move(waiter), std::error_code{});
+    });
+}
+
+void pool_state::notify(const std::shared_ptr<job>& work, const asio::any_io_executor& executor, std::function<void()> then)
+{
+    auto w = std::make_unique<notification>(executor, std::move(then));
+    turn([&] {
+        if (in_line_ || work->waiters->done)
+            return to_wake_.emplace_back(std::move(w), std::error_code{}), void();
+        know(*w->loop);
+        work->waiters->waiting.add(std::move(w));
+    });
+}
+
 bool pool_state::pop(job& work)
 {
     {

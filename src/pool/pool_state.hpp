@@ -66,6 +66,10 @@ public:
     /// One call of a stream.
     task<> run_inline_step(std::shared_ptr<job> work);
 
+    /// Changes a stream's job under the lock; its input is asked again.
+    void change(job& work, const std::function<void()>& how);
+    /// Calls `then` on the executor once the job has ended.
+    void notify(const std::shared_ptr<job>& work, const asio::any_io_executor& executor, std::function<void()> then);
     /// Takes the next item of a stream, if it is there.
     [[nodiscard]] bool pop(job& work);
 

@@ -9,6 +9,7 @@
 #include <asio/dispatch.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/error.hpp>
+#include <asio/post.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -49,6 +50,21 @@ public:
 private:
     Handler handler_;
     asio::executor_work_guard<asio::associated_executor_t<Handler>> work_; // its loop must not end before
+};
+
+/// Somebody who is only told; his loop may end before.
+class notification final : public waiter {
+public:
+    notification(asio::any_io_executor executor, std::function<void()> then) : executor_{std::move(executor)}, then_{std::move(then)}
+    {
+        loop = &loop_of(executor_);
+    }
+
+    void wake(std::error_code) override { asio::post(executor_, std::move(then_)); }
+
+private:
+    asio::any_io_executor executor_;
+    std::function<void()> then_;
 };
 
 /// Those who wait for one thing. Not thread-safe: the pool's lock guards it.
