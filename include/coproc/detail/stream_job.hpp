@@ -219,8 +219,11 @@ public:
     ~fed_source() override
     {
         pump_->ended = true;
-        pump_->stop.emit(asio::cancellation_type::terminal);
         cancel_job(*pump_->pool, *pump_->work);
+        pump_->pool = nullptr; // its loop may run no more
+        pump_->work = nullptr;
+        pump_->input = {};
+        pump_->stop.emit(asio::cancellation_type::terminal);
     }
 
     task<std::optional<typename Job::item>> next() override
@@ -264,6 +267,8 @@ private:
                     co_return;
                 auto next = self->input.next();
                 auto item = co_await std::move(next);
+                if (self->ended)
+                    co_return;
                 if (!item)
                     break;
                 ++self->fed;
@@ -272,6 +277,8 @@ private:
         } catch (...) {
             error = std::current_exception();
         }
+        if (self->ended)
+            co_return;
         change_job(*self->pool, *self->work, [&] { self->work->end(error); });
     }
     static task<> wait(asio::steady_timer& timer)
