@@ -43,6 +43,7 @@ private:
         result.workers = workers_ = between(1, 5);
         result.max_tasks_per_worker = happens(0.5) ? 0 : between(1, 12);
         result.max_in_flight = between(2, 20);
+        result.concurrency = happens(0.5) ? 1 : between(2, 10);
         result.max_failures = 1'000'000; // giving up has lives of its own
         if (chances_.failing_start > 0)
             result.max_failures = 3;
@@ -59,7 +60,8 @@ private:
     {
         world_.starts_that_fail = happens(chances_.failing_start) ? 1 : 0;
         if (happens(chances_.add) && !closed_ && !world_.gave_up)
-            world_.add(between(0, 40), happens(0.5) ? 0 : between(1, 9), happens(0.7), happens(0.1) ? between(0, 30) : SIZE_MAX);
+            world_.add(between(0, 40), happens(0.5) ? 0 : between(1, 9), happens(0.7), happens(0.1) ? between(0, 30) : SIZE_MAX,
+                       happens(0.5));
         if (happens(chances_.cancel) && !world_.jobs.empty())
             world_.cancel(between(1, world_.jobs.size()));
         if (happens(0.0005)) {
@@ -72,11 +74,11 @@ private:
         auto id = ids[between(0, ids.size() - 1)];
         if (world_.workers.at(id).stopping ? happens(0.3) : happens(chances_.death))
             world_.die(id, between(0, 10));
-        else if (!world_.begin(id) && world_.runs(id)) {
+        else if ((!world_.begin(id) || happens(0.3)) && world_.runs(id)) {
             if (happens(chances_.failure))
-                world_.fail(id, between(0, 10));
+                world_.fail(id, between(0, 10), between(0, 10));
             else
-                world_.finish(id, cost());
+                world_.finish(id, cost(), between(0, 10));
         }
     }
 
