@@ -147,6 +147,18 @@ coproc::task<int> die_at_7(int n)
     co_return n;
 }
 
+/// Gives which one of `all` it was that ended its delay.
+coproc::task<int> rank_after(int all, int milliseconds)
+{
+    static int rank = 0;
+    asio::steady_timer timer{co_await asio::this_coro::executor};
+    co_await meet(all);
+    static const auto begin = std::chrono::steady_clock::now();
+    timer.expires_at(begin + std::chrono::milliseconds{milliseconds});
+    co_await timer.async_wait(asio::use_awaitable);
+    co_return rank++;
+}
+
 coproc::task<int> throw_later(int n)
 {
     co_await yield();
@@ -194,6 +206,8 @@ coproc::task<int> leave_things_behind()
     asio::co_spawn(executor, wait_for_ever(), asio::detached);
     co_return 1;
 }
+
+void close_all_descriptors() { ::close_range(3, ~0u, 0); }
 
 void copy_count(const std::string& path) { words_in(path)[5] = words_in(path)[2].load(); }
 
@@ -254,6 +268,16 @@ TEST_CASE("results of coroutines that end in another order keep the order of the
         std::vector<int> expected(20);
         std::iota(expected.begin(), expected.end(), 0);
         CHECK(results == expected);
+    });
+}
+
+TEST_CASE("coroutines of one worker end in the order of their delays", "[EXE-040]")
+{
+    in_loop([]() -> coproc::task<> {
+        coproc::pool pool{concurrently(5)};
+        std::vector<int> delays{30, 10, 20, 0, 40};
+        auto ranks = co_await pool.map(coproc::bind_front(rank_after, 5), delays);
+        CHECK(ranks == std::vector<int>{3, 1, 2, 0, 4});
     });
 }
 
@@ -336,6 +360,20 @@ TEST_CASE("plain functions and coroutines share a pool, whatever their order")
         auto [plain, coroutines, waiting] = co_await std::move(all);
         CHECK(plain == coroutines);
         CHECK(std::equal(waiting.begin(), waiting.end(), plain.begin()));
+    });
+}
+
+TEST_CASE("a task that closes all descriptors beside coroutines costs them and its worker, which is replaced")
+{
+    in_loop([]() -> coproc::task<> {
+        board b;
+        coproc::pool pool{concurrently(4)};
+        auto held = pool.submit(hold_coroutine, b.path(), 1);
+        co_await reached(b, 0, 1);
+        auto closing = failure_of(pool.apply(close_all_descriptors));
+        static_cast<void>(co_await std::move(closing));
+        CHECK(is<coproc::worker_crashed>(co_await failure_of(held.get())));
+        CHECK(co_await pool.apply(twice_later, 1) == 2);
     });
 }
 
