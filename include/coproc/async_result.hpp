@@ -48,8 +48,8 @@ public:
         check();
         return detail::finish_job_within(pool_, job_, time);
     }
-    /// Withdraws the task: get throws cancelled_error. False, and no effect, if it has ended already. One that runs goes on
-    /// in its worker, but its result is dropped.
+    /// Withdraws the task: get throws cancelled_error. False, and no effect, if it has ended already. One that runs is asked
+    /// to stop, and stopped after pool_options::grace.
     bool cancel()
     {
         check();

@@ -11,12 +11,14 @@
 // instruction costs the task it was running, whose caller gets worker_crashed, and nothing else. What it had finished is
 // in the ring already; what it had not begun is given to others; it is replaced.
 //
-// A task is run at most once.
+// A task is run at most once, unless retries are asked for.
 #pragma once
 
 #include <coproc/async_result.hpp>
 #include <coproc/detail/job.hpp>
+#include <coproc/detail/stream_job.hpp>
 #include <coproc/pool_options.hpp>
+#include <coproc/stream.hpp>
 #include <coproc/task.hpp>
 
 #include <asio/any_io_executor.hpp>
@@ -107,9 +109,11 @@ public:
     ///
     /// Shape:   n inputs -> vector of n results (nothing, for a function that returns void); n = 0 completes at once.
     ///          Any input range, of unknown length too; it is read as far ahead as the workers need.
-    /// Options: chunk_size in elements, 0 = adapt to the measured cost of a task.
-    /// Throws:  what the input threw; what `f` threw first, by index, once the rest is withdrawn; worker_crashed.
-    /// Cancel:  waiting elements are withdrawn; running ones go on in their workers, their results are dropped.
+    /// Options: chunk_size in elements, 0 = adapt to the measured cost of a task; time limits, retries, priority: see
+    ///          call_options. With `.on_error = collect` the results are outcomes, and no task's failure is thrown.
+    /// Throws:  what the input threw; what `f` threw first, by index, once the rest is withdrawn; worker_crashed;
+    ///          timeout_error.
+    /// Cancel:  waiting elements are withdrawn; running ones are asked to stop and stopped after pool_options::grace.
     /// Cost:    one message for each chunk and one for its results; more than 60 KiB of either travel in shared memory.
     template <class F, std::ranges::input_range Inputs>
     [[nodiscard]] auto map(F&& f, Inputs&& inputs, call_options options = {})
@@ -118,13 +122,57 @@ public:
         return start_map<result, false>(options, f, std::views::all(std::forward<Inputs>(inputs)));
     }
 
+    template <class F, std::ranges::input_range Inputs>
+    [[nodiscard]] auto map(F&& f, Inputs&& inputs, collect_options options)
+    {
+        using result = detail::call_result_t<F, std::ranges::range_reference_t<Inputs>>;
+        return start_map<result, false, true>(options, f, std::views::all(std::forward<Inputs>(inputs)));
+    }
+
     /// As map, for a range of tuples (or pairs), each of which holds the arguments of one call.
     template <class F, std::ranges::input_range Inputs>
     [[nodiscard]] auto starmap(F&& f, Inputs&& inputs, call_options options = {})
     {
         using element = std::ranges::range_reference_t<Inputs>;
-        return start_starmap<F, element>(options, f, std::views::all(std::forward<Inputs>(inputs)),
-                                         std::make_index_sequence<std::tuple_size_v<std::remove_cvref_t<element>>>{});
+        return start_starmap<F, element, false>(options, f, std::views::all(std::forward<Inputs>(inputs)),
+                                                std::make_index_sequence<std::tuple_size_v<std::remove_cvref_t<element>>>{});
+    }
+    template <class F, std::ranges::input_range Inputs>
+    [[nodiscard]] auto starmap(F&& f, Inputs&& inputs, collect_options options)
+    {
+        using element = std::ranges::range_reference_t<Inputs>;
+        return start_starmap<F, element, true>(options, f, std::views::all(std::forward<Inputs>(inputs)),
+                                               std::make_index_sequence<std::tuple_size_v<std::remove_cvref_t<element>>>{});
+    }
+
+    /// Applies `f` to each element of `inputs` in the workers, and gives the results one by one while it goes on: imap in
+    /// the order of the inputs, imap_unordered as they come.
+    ///
+    /// Input:   any input range, an endless one too. It is read from now on, at most `in_flight` elements (0: 256 for each
+    ///          worker) ahead of the results that were taken, and not while results of 32 MiB wait to be taken.
+    /// Options: as for map; `.on_error = finish_all` gives what can be had and throws at the end, `collect` gives outcomes.
+    /// Throws:  (next) what failed first, by index, or what the input threw, after the results before it.
+    /// Cancel:  destroying the stream, or cancelling its next(), withdraws what waits and stops what runs.
+    /// Cost:    of map, and a lock for each item. Small items want an in_flight of some hundred or more.
+    template <class F, std::ranges::input_range Inputs>
+    [[nodiscard]] auto imap(F&& f, Inputs&& inputs, call_options options = {})
+    {
+        return start_stream<true, false>(options, f, std::views::all(std::forward<Inputs>(inputs)));
+    }
+    template <class F, std::ranges::input_range Inputs>
+    [[nodiscard]] auto imap(F&& f, Inputs&& inputs, collect_options options)
+    {
+        return start_stream<true, true>(options, f, std::views::all(std::forward<Inputs>(inputs)));
+    }
+    template <class F, std::ranges::input_range Inputs>
+    [[nodiscard]] auto imap_unordered(F&& f, Inputs&& inputs, call_options options = {})
+    {
+        return start_stream<false, false>(options, f, std::views::all(std::forward<Inputs>(inputs)));
+    }
+    template <class F, std::ranges::input_range Inputs>
+    [[nodiscard]] auto imap_unordered(F&& f, Inputs&& inputs, collect_options options)
+    {
+        return start_stream<false, true>(options, f, std::views::all(std::forward<Inputs>(inputs)));
     }
 
     /// Takes no more tasks, waits until all are done and all workers have ended in an orderly way.
@@ -146,16 +194,27 @@ private:
         co_await std::move(end);
         co_return job->take();
     }
-    template <class R, bool Spread, class F, class View>
+    template <class R, bool Spread, bool Collect = false, class F, class View>
     auto start_map(const call_options& options, const F& f, View view)
     {
-        return finish<R>(state(), std::make_shared<detail::map_job<R, std::decay_t<F>, View, Spread>>(options, f, std::move(view)));
+        return finish<R>(state(), std::make_shared<detail::map_job<R, std::decay_t<F>, View, Spread, Collect>>(options, f, std::move(view)));
     }
-    template <class F, class Element, class View, std::size_t... I>
+    template <class F, class Element, bool Collect, class View, std::size_t... I>
     auto start_starmap(const call_options& options, const F& f, View view, std::index_sequence<I...>)
     {
         using result = detail::call_result_t<F, decltype(std::get<I>(std::declval<Element>()))...>;
-        return start_map<result, true>(options, f, std::move(view));
+        return start_map<result, true, Collect>(options, f, std::move(view));
+    }
+
+    template <bool Ordered, bool Collect, class F, class View>
+    auto start_stream(const call_options& options, const F& f, View view)
+    {
+        using result = detail::call_result_t<F, std::ranges::range_reference_t<View>>;
+        using job = detail::stream_job<result, detail::range_job<std::decay_t<F>, View, false>, Ordered, Collect>;
+        auto work = std::make_shared<job>(options, f, std::move(view));
+        auto source = std::make_unique<detail::pool_source<job>>(state(), work);
+        detail::submit_stream(state(), std::move(work));
+        return stream<typename job::item>{std::move(source)};
     }
 
     std::shared_ptr<detail::pool_state> state_;

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,13 +24,24 @@ struct pool_options {
     /// the elements of a chunk run one after the other. A worker that dies costs all tasks that it had begun; in a chunk,
     /// the error names the first element.
     int concurrency = 1;
-    /// Runs in each worker before its first task, also in those that replace others. If it throws, the pool fails with its
-    /// exception. A coroutine is fine.
+    /// Runs in each worker before its first task, also in those that replace others; the place for make_state. If it throws,
+    /// the pool fails with its exception. A coroutine is fine. (std::rand starts from a seed of its own in each worker.)
     remote_call initializer{};
     /// Runs in each worker that ends in an orderly way (close, max_tasks_per_worker). If it throws, close throws the first.
     remote_call finalizer{};
     /// A worker is replaced after so many tasks (elements of a map); 0: never.
     std::size_t max_tasks_per_worker = 0;
+    /// A worker is replaced, between two tasks, once it has more bytes than this in RAM, or is older than max_age; 0: never.
+    std::size_t max_memory_per_worker = 0;
+    std::chrono::nanoseconds max_age{0};
+    /// What each worker may use, from before its initializer on; 0: what this process may. memory_limit is in bytes of
+    /// private memory, beyond which allocations fail (std::bad_alloc); a worker that has used cpu_limit of processor time is
+    /// killed (worker_crashed with SIGXCPU) and replaced.
+    std::size_t memory_limit = 0;
+    std::chrono::seconds cpu_limit{0};
+    std::size_t open_files_limit = 0;
+    /// Keeps each worker on a processor of its own, as far as there are enough.
+    bool pin_workers = false;
     /// Empty: get_start_method().
     std::optional<start_method> method{};
     /// Workers are called NAME-1, NAME-2, ...
@@ -38,13 +50,78 @@ struct pool_options {
     std::chrono::milliseconds grace{5000};
 };
 
-/// How one call is spread over the workers. Trivially copyable, so that it can be written inside a co_await expression.
+/// What becomes of a map when one of its tasks fails for good.
+enum class error_policy {
+    cancel_rest, ///< the rest is withdrawn, and the call throws the first failure, by index
+    finish_all   ///< the other tasks run all the same; then the call throws the first failure, by index
+};
+inline constexpr error_policy cancel_rest = error_policy::cancel_rest;
+inline constexpr error_policy finish_all = error_policy::finish_all;
+
+/// How one call is spread over the workers, and what it may cost. Trivially copyable, so that it can be written inside a
+/// co_await expression.
+///
+/// With a time limit, retries or an error policy of its own, each task of a map travels alone (chunk_size is 1).
 struct call_options {
     /// Elements of a map that travel and run together; 0 adapts to the measured cost of a task: small enough that all
     /// workers end at about the same time, large enough that messages don't count.
     std::size_t chunk_size = 0;
+    /// Of a stream (imap): how many elements of the input may be taken before their results are; 0: some hundred for each
+    /// worker.
+    std::size_t in_flight = 0;
+    /// How long one task may run, from the moment a worker begins it; 0: without limit. Then the call throws timeout_error
+    /// at once; the task is asked to stop (this_task::stop_requested), its worker gets SIGTERM after pool_options::grace
+    /// and SIGKILL after as long again, and nothing else is harmed.
+    std::chrono::nanoseconds timeout{0};
+    /// How long the whole call may take, from the moment it is submitted; 0: without limit. Then it throws timeout_error,
+    /// what waits is withdrawn, and what runs is stopped as by `timeout`.
+    std::chrono::nanoseconds deadline{0};
+    /// How many times a task is tried again after an exception, a crash or a timeout. Without retries a task runs at most
+    /// once; with them, as many times as it fails. A new try begins when the last one has ended for certain.
+    int retries = 0;
+    /// What a new try waits for: about this time before the first one, twice as long before each further one, less a random
+    /// part of up to half of it, so that tries don't come in step.
+    std::chrono::nanoseconds backoff{0};
+    /// Whether this error is worth a new try; null: every error is. Runs in the calling process, under the pool's lock.
+    bool (*retry_if)(const std::exception_ptr&) = nullptr;
+    /// What waits for a worker goes by priority, higher first; equals take turns, call by call.
+    int priority = 0;
+    error_policy on_error = error_policy::cancel_rest;
     /// Shown in errors; empty: the function's name where it is known.
     std::string_view name{};
+};
+
+/// Says collect instead of a policy: the call gives an outcome, a result or an error, for each element of its input.
+struct collect_t {
+    explicit collect_t() = default;
+};
+inline constexpr collect_t collect{};
+
+namespace detail {
+/// Can't be left out in braces, so that options without `.on_error = collect` are call_options.
+struct collect_only {
+    collect_only(collect_t) noexcept {}
+};
+} // namespace detail
+
+/// call_options for a map that collects; the names mean the same.
+struct collect_options {
+    std::size_t chunk_size = 0;
+    std::size_t in_flight = 0;
+    std::chrono::nanoseconds timeout{0};
+    std::chrono::nanoseconds deadline{0};
+    int retries = 0;
+    std::chrono::nanoseconds backoff{0};
+    bool (*retry_if)(const std::exception_ptr&) = nullptr;
+    int priority = 0;
+    detail::collect_only on_error;
+    std::string_view name{};
+
+    /// The same without the collecting.
+    operator call_options() const noexcept
+    {
+        return {chunk_size, in_flight, timeout, deadline, retries, backoff, retry_if, priority, error_policy::finish_all, name};
+    }
 };
 
 } // namespace coproc

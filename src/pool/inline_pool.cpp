@@ -91,4 +91,27 @@ task<> pool_state::run_inline_coroutine(std::shared_ptr<job> work)
     end_inline(*work, failure);
 }
 
+// One call, whose result is the stream's next item; nothing more of the input is read.
+task<> pool_state::run_inline_step(std::shared_ptr<job> work)
+{
+    std::exception_ptr failure;
+    bool ended = false;
+    try {
+        inline_call one{*work};
+        ended = !one.what;
+        if (one.what && one.what->plain)
+            one.what->plain(*one.call);
+        else if (one.what) {
+            auto end = one.what->coroutine(*one.call);
+            co_await std::move(end);
+        }
+        if (!ended)
+            one.keep(*work, work->waiters->steps++);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure || ended)
+        end_inline(*work, failure);
+}
+
 } // namespace coproc::detail

@@ -1,23 +1,29 @@
+#include <coproc/call.hpp>
 #include <coproc/pool.hpp>
 
 #include "pool/pool_state.hpp"
 #include "process/loop.hpp"
 #include "process/runtime.hpp"
+#include "process/within.hpp"
 #include "wire/bulk.hpp"
 
 #include <coproc/cpu_count.hpp>
 #include <coproc/error.hpp>
 
 #include <asio/error.hpp>
-#include <asio/experimental/awaitable_operators.hpp>
-#include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
-#include <asio/use_awaitable.hpp>
 
 namespace coproc {
 namespace detail {
 
-job::job(const call_options& options) : chunk_size{options.chunk_size}, name{options.name} {}
+job::job(const call_options& asked) : options{asked}, name{asked.name}
+{
+    if (options.retries < 0)
+        throw usage_error{"a task can't be tried again " + std::to_string(options.retries) + " times"};
+    options.name = {};
+    if (options.timeout.count() > 0 || options.retries > 0 || options.on_error != error_policy::cancel_rest)
+        options.chunk_size = 1;
+}
 job::~job() = default;
 
 std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_options options, bool in_line)
@@ -61,12 +67,6 @@ task<> wait_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
     co_await std::move(end);
 }
 
-task<> limit(std::chrono::nanoseconds time)
-{
-    asio::steady_timer timer{co_await asio::this_coro::executor, time};
-    co_await timer.async_wait(asio::use_awaitable);
-}
-
 task<> close_pool(std::shared_ptr<pool_state> pool)
 {
     pool->close(); // first: no worker is started for this
@@ -93,9 +93,36 @@ task<> finish_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
         std::rethrow_exception(work->failure);
 }
 
+void submit_stream(const std::shared_ptr<pool_state>& pool, std::shared_ptr<job> work)
+{
+    if (work->options.in_flight == 0)
+        work->options.in_flight = 256 * static_cast<std::size_t>(std::max(pool->size(), 1));
+    pool->submit(work);
+}
+
+task<bool> next_item(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
+{
+    pool->bind(co_await asio::this_coro::executor);
+    while (!pool->pop(*work)) {
+        if (pool->done(*work)) {
+            if (work->failure)
+                std::rethrow_exception(work->failure);
+            co_return false;
+        }
+        try {
+            auto change = pool->in_line() ? pool->run_inline_step(work) : pool->wait(work);
+            co_await std::move(change);
+        } catch (const std::system_error& e) {
+            if (e.code() == asio::error::operation_aborted)
+                pool->cancel(*work, "the stream was cancelled");
+            throw;
+        }
+    }
+    co_return true;
+}
+
 task<bool> finish_job_within(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work, std::chrono::nanoseconds time)
 {
-    using namespace asio::experimental::awaitable_operators;
     if (pool->done(*work))
         co_return true;
     if (time <= time.zero())
@@ -105,9 +132,32 @@ task<bool> finish_job_within(std::shared_ptr<pool_state> pool, std::shared_ptr<j
         co_await std::move(end);
         co_return true;
     }
-    auto either = wait_job(pool, work) || limit(time);
-    auto first = co_await std::move(either);
-    co_return first.index() == 0 || pool->done(*work);
+    auto end = within(wait_job(pool, work), time);
+    co_return co_await std::move(end) || pool->done(*work);
+}
+
+pool_options pool_for_one(const own_process_options& options)
+{
+    pool_options result;
+    result.workers = 1;
+    result.memory_limit = options.memory_limit;
+    result.cpu_limit = options.cpu_limit;
+    result.open_files_limit = options.open_files_limit;
+    result.grace = options.grace;
+    result.name = "call";
+    return result;
+}
+
+call_options call_for_one(const own_process_options& options) noexcept
+{
+    call_options result;
+    result.timeout = options.timeout;
+    result.deadline = options.deadline;
+    result.retries = options.retries;
+    result.backoff = options.backoff;
+    result.retry_if = options.retry_if;
+    result.name = options.name;
+    return result;
 }
 
 } // namespace detail

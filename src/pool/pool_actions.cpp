@@ -3,6 +3,7 @@
 
 #include <coproc/error.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -38,9 +39,19 @@ void pool_state::carry_out(const action& a)
         auto worker = workers_.find(a.worker);
         auto* chunk = find(a.chunk);
         bool in_time = worker != workers_.end() && chunk && chunk->at == a.worker && worker->second.link->withdraw(chunk->number);
-        if (in_time)
+        if (in_time) {
             chunk->at = 0;
+            chunk->clock.reset();
+        }
         return scheduler_.withdrawn(a.chunk, in_time);
+    }
+    case act::stop_task: {
+        auto* chunk = find(a.chunk);
+        if (!chunk || chunk->at != a.worker)
+            return; // it has ended since
+        workers_.at(a.worker).link->request_stop(chunk->number);
+        chunk->now = phase::asked;
+        return start_clock(*chunk, options_.grace);
     }
     case act::drop: discard(a.chunk); return;
     case act::finish_job: return finish(a.job);
@@ -77,6 +88,8 @@ void pool_state::flush(seat& worker)
 void pool_state::take(const action& a)
 {
     auto work = jobs_.at(a.job);
+    if (work->full())
+        return static_cast<void>(scheduler_.took(a.job, a.worker, 0, true)); // until some were popped
     parcel taken;
     if (spare_.empty())
         taken.body = make_message();
@@ -87,9 +100,9 @@ void pool_state::take(const action& a)
     bool more = false;
     try {
         // A chunk that adapts fits one frame; one whose size was asked for is as large as it gets.
-        taken.count = work->next(taken.body, a.most, work->chunk_size == 0 ? max_body : unknown_size);
+        taken.count = work->next(taken.body, a.most, work->options.chunk_size == 0 ? max_body : unknown_size);
         auto state = scheduler_.taken(a.job) + taken.count;
-        more = work->size != unknown_size ? state < work->size && taken.count > 0 : taken.count == a.most || taken.body.size() >= max_body;
+        more = work->size != unknown_size ? state < work->size && taken.count > 0 : taken.count == a.most || taken.body.size() >= max_body || work->more_later();
     } catch (...) {
         fail(*work, scheduler_.taken(a.job), std::current_exception());
         return scheduler_.input_failed(a.job);
@@ -144,11 +157,16 @@ void pool_state::send(parcel& p, worker_id to)
         p.number = link.send_task(p.body, p.count, place.first, p.keep);
     } catch (...) {
         chunk_id id = p.id;
-        fail(*p.of, place.first, std::current_exception());
+        bool on = goes_on(*p.of, place.first, std::current_exception());
         discard(id);
-        return scheduler_.failed(id, place.first);
+        return on ? scheduler_.settled(id) : scheduler_.failed(id, place.first);
     }
     p.at = to;
+    p.now = phase::runs;
+    p.timed_out = false;
+    p.begun = 0;
+    if (p.of->options.timeout.count() > 0)
+        start_clock(p, p.of->options.timeout);
     worker.by_number[link.slot(p.number)] = p.id;
     worker.dirty = true;
     if (scheduler_.has_several(to))
@@ -159,7 +177,11 @@ void pool_state::start_worker()
 {
     worker_id id = ++last_worker_;
     try {
-        workers_[id].link = std::make_unique<worker_link>(watched_, id, options_.name + "-" + std::to_string(id), options_);
+        std::size_t place = 0;
+        while (std::ranges::any_of(workers_, [&](auto& w) { return w.second.place == place; }))
+            ++place;
+        workers_[id].place = place;
+        workers_[id].link = std::make_unique<worker_link>(watched_, id, options_.name + "-" + std::to_string(id), options_, place);
         workers_[id].by_number.resize(workers_[id].link->slots());
         limit_startup(id);
         return scheduler_.worker_started(id);
@@ -225,6 +247,7 @@ void pool_state::finish(job_id id)
 void pool_state::release(job& work)
 {
     work.waiters->done = true;
+    work.waiters->deadline.reset();
     for (auto& waiter : work.waiters->waiting.take())
         to_wake_.emplace_back(std::move(waiter), std::error_code{});
 }

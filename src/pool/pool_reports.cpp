@@ -19,7 +19,7 @@ constexpr std::chrono::milliseconds glance_after{2};
 // Waits for the set while tasks are out, workers come up or are told to stop.
 void pool_state::listen()
 {
-    bool wanted = scheduler_.jobs() > 0 || (closing_ && !workers_.empty())
+    bool wanted = scheduler_.jobs() > 0 || scheduler_.waits_for_end() || (closing_ && !workers_.empty())
                   || std::ranges::any_of(workers_, [](auto& w) { return w.second.link->starting() || w.second.patience; });
     if (wanted == listening_)
         return;
@@ -123,40 +123,33 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
         throw protocol_error{"a worker answered a task that it does not have"};
     auto place = scheduler_.place(id);
     bool wanted = place.job != 0;
+    if ((header.flags & frame::retires) != 0)
+        scheduler_.retire(link.id());
     if (header.kind == frame_kind::result) {
         try {
             if (header.count != p->count)
                 throw protocol_error{"a worker returned " + std::to_string(header.count) + " results for " + std::to_string(p->count) + " calls"};
-            if (wanted)
+            if (wanted && !p->timed_out)
                 p->of->results(in, place.first, p->count);
         } catch (...) {
-            fail(*p->of, place.first, std::current_exception());
-            discard(id);
-            return scheduler_.failed(id, place.first);
+            return lost(id, place.first, std::current_exception());
         }
+        if (p->timed_out)
+            return lost(id, place.first, nullptr);
+        auto work = p->of;
         discard(id);
-        return scheduler_.finished(id, header.time);
+        scheduler_.finished(id, header.time);
+        return announce(*work);
     }
     std::size_t index = place.first + std::min<std::size_t>(header.count, p->count - 1);
-    if (wanted) {
-        std::exception_ptr e;
+    std::exception_ptr e;
+    if (wanted)
         try {
             e = decode_exception(in);
         } catch (...) {
             e = std::current_exception();
         }
-        fail(*p->of, index, e);
-    }
-    discard(id);
-    scheduler_.failed(id, index);
-}
-
-void pool_state::fail(job& work, std::size_t index, std::exception_ptr e)
-{
-    if (index < work.waiters->failed_at || !work.failure) {
-        work.waiters->failed_at = index;
-        work.failure = std::move(e);
-    }
+    lost(id, index, e);
 }
 
 void pool_state::ended(worker_link& link, const exit_status& status)
@@ -168,6 +161,7 @@ void pool_state::ended(worker_link& link, const exit_status& status)
         auto* p = find(id);
         if (!p || p->at != link.id() || !link.begun(p->number))
             continue;
+        cost_a_task = true;
         auto place = scheduler_.place(id);
         worker_crashed::report report;
         report.signal = status.signal();
@@ -176,11 +170,7 @@ void pool_state::ended(worker_link& link, const exit_status& status)
         report.index = place.first + std::min(link.calls_done(p->number), p->count - 1);
         report.task_name = p->of->name;
         std::size_t index = report.index;
-        if (place.job != 0)
-            fail(*p->of, index, std::make_exception_ptr(worker_crashed{std::move(report)}));
-        discard(id);
-        scheduler_.failed(id, index);
-        cost_a_task = true;
+        lost(id, index, std::make_exception_ptr(worker_crashed{std::move(report)}));
     }
     if (!orderly && !cost_a_task && !link.condemned())
         last_trouble_ = [status, pid = link.pid()] {

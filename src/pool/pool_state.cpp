@@ -47,6 +47,16 @@ void pool_state::bind(const asio::any_io_executor& executor)
                 be_patient(id, worker);
             else if (worker.link->starting())
                 limit_startup(id);
+        for (auto& p : parcels_)
+            if (p.now == phase::delayed)
+                start_clock(p, {});
+            else if (p.at != 0 && p.now != phase::runs)
+                start_clock(p, options_.grace);
+            else if (p.at != 0 && p.of->options.timeout.count() > 0)
+                start_clock(p, p.of->options.timeout);
+        for (auto& [id, work] : jobs_)
+            if (work->options.deadline.count() > 0)
+                start_deadline(id, *work);
     });
 }
 
@@ -65,6 +75,10 @@ void pool_state::unbind()
     glance_is_set_ = listening_ = false;
     for (auto& [id, worker] : workers_)
         worker.patience.reset();
+    for (auto& p : parcels_)
+        p.clock.reset();
+    for (auto& [id, work] : jobs_)
+        work->waiters->deadline.reset();
     executor_ = {};
 }
 
@@ -111,7 +125,17 @@ void pool_state::submit(const std::shared_ptr<job>& work)
             return;
         }
         jobs_.emplace(last_job_, work);
-        scheduler_.add_job(last_job_, work->size, work->chunk_size, work->coroutine && options_.concurrency > 1);
+        auto& options = work->options;
+        scheduler_.add_job(last_job_, {.size = work->size,
+                                       .chunk_size = options.chunk_size,
+                                       .priority = options.priority,
+                                       .ahead = options.in_flight == 0 ? unknown_size : options.in_flight,
+                                       .concurrent = work->coroutine && options_.concurrency > 1});
+        if (options.deadline.count() > 0) {
+            work->waiters->until = std::chrono::steady_clock::now() + options.deadline;
+            if (executor_)
+                start_deadline(last_job_, *work);
+        }
     });
 }
 
@@ -119,6 +143,24 @@ bool pool_state::done(const job& work)
 {
     std::scoped_lock lock{mutex_};
     return work.waiters && work.waiters->done;
+}
+
+bool pool_state::pop(job& work)
+{
+    {
+        std::scoped_lock lock{mutex_};
+        if (!work.ready())
+            return false;
+        auto id = work.waiters->id;
+        bool was_full = work.full();
+        bool more = scheduler_.consumed(id, work.pop());
+        if (was_full && !work.full())
+            scheduler_.input_ready(id);
+        else if (!more)
+            return true; // a turn for each item would cost more than the item
+    }
+    turn([] {});
+    return true;
 }
 
 bool pool_state::cancel(job& work, const char* why)
@@ -178,7 +220,7 @@ template <class Slot>
 bool pool_state::wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot)
 {
     std::scoped_lock lock{mutex_};
-    if (work ? work->waiters->done : closed()) {
+    if (work ? work->waiters->done || work->ready() : closed()) {
         to_wake_.emplace_back(std::move(w), std::error_code{});
         return false;
     }

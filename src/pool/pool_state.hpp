@@ -31,11 +31,14 @@
 
 namespace coproc::detail {
 
-struct job_waiters {
+struct job_waiters { // what the pool knows of a job
     job_id id = 0;
     bool done = false;
     bool runs_inline = false, begun_inline = false;
+    std::size_t steps = 0; ///< of an inline stream
     std::size_t failed_at = unknown_size;
+    std::chrono::steady_clock::time_point until{}; ///< its deadline, if it has one
+    std::unique_ptr<asio::steady_timer> deadline;
     waiter_list waiting;
 };
 
@@ -60,6 +63,11 @@ public:
     [[nodiscard]] bool claim_inline(const job& work);
     void run_inline(job& work);
     task<> run_inline_coroutine(std::shared_ptr<job> work);
+    /// One call of a stream.
+    task<> run_inline_step(std::shared_ptr<job> work);
+
+    /// Takes the next item of a stream, if it is there.
+    [[nodiscard]] bool pop(job& work);
 
     void close();
     void terminate(const char* why);
@@ -73,6 +81,7 @@ public:
     task<> wait(std::shared_ptr<job> work);
 
 private:
+    enum class phase { runs, asked, terminated, delayed };
     struct parcel { // a chunk with its bytes
         chunk_id id = 0;
         std::shared_ptr<job> of;
@@ -81,10 +90,16 @@ private:
         std::size_t count = 0;
         worker_id at = 0;         ///< the worker that has it, if any
         std::uint64_t number = 0; ///< there
+        int attempt = 0;
+        bool timed_out = false;
+        phase now = phase::runs;
+        std::uint64_t begun = 0; ///< when it was first seen to run
+        std::unique_ptr<asio::steady_timer> clock; ///< of its phase
     };
     struct seat { // a worker's place
         std::unique_ptr<worker_link> link;
         std::vector<chunk_id> by_number; ///< for each slot of the link
+        std::size_t place = unknown_size; ///< the lowest number that was free when it began
         bool dirty = false;
         std::unique_ptr<asio::steady_timer> patience; ///< with a worker that comes up, or was told to stop
         int next_signal = 0;
@@ -117,9 +132,17 @@ private:
     void ended(worker_link& link, const exit_status& status);
     void remove(worker_id id, bool orderly, bool cost_a_task);
     void fail(job& work, std::size_t index, std::exception_ptr e);
+    void lost(chunk_id id, std::size_t index, std::exception_ptr e);
+    [[nodiscard]] bool worth_a_try(const parcel& p, const std::exception_ptr& e) const;
+    [[nodiscard]] bool goes_on(job& work, std::size_t index, const std::exception_ptr& e);
+    void start_clock(parcel& p, std::chrono::nanoseconds time);
+    void clock_rang(chunk_id id);
+    void time_is_up(chunk_id id);
+    void start_deadline(job_id id, job& work);
     void finish(job_id id);
     void fail_all(complaint reason);
     void release(job& work);
+    void announce(job& work);
     void look_again_soon();
     void flush(seat& worker);
     void end_inline(job& work, std::exception_ptr failure);

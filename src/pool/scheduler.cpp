@@ -16,22 +16,65 @@ constexpr std::size_t shares = 4;     // for each worker of what remains
 
 } // namespace
 
-void scheduler::add_job(job_id job, std::size_t size, std::size_t chunk_size, bool concurrent)
+void scheduler::add_job(job_id job, const job_rules& rules)
 {
     auto& state = jobs_[job];
-    state.size = size;
-    state.chunk_size = concurrent && chunk_size == 0 ? 1 : chunk_size;
-    state.concurrent = concurrent;
-    state.more = size != 0;
-    list(job, state);
+    state.rules = rules;
+    if (rules.concurrent && rules.chunk_size == 0)
+        state.rules.chunk_size = 1;
+    state.more = rules.size != 0;
     start_failed_ = false; // a new reason to try
+    line_up(job);
     check_done(job);
 }
 
-void scheduler::list(job_id id, job_state& job)
+// How many more elements may be taken now.
+std::size_t scheduler::room_ahead(const job_state& job) const
 {
-    if (!std::exchange(job.listed, true))
-        turns_[job.concurrent].push_back(id);
+    return job.rules.ahead == SIZE_MAX ? SIZE_MAX : job.rules.ahead - (job.taken - std::min(job.consumed, job.taken));
+}
+
+// The largest chunk of a job that is consumed one by one: each worker should have several.
+std::size_t scheduler::step(const job_state& job) const { return std::max<std::size_t>(job.rules.ahead / (shares * options_.workers), 1); }
+
+// Room for less than a whole chunk is left to grow, or each element that is consumed would be a message; unless there is
+// nothing else to wait for.
+bool scheduler::has_work(const job_state& job) const
+{
+    if (!job.again.empty())
+        return true;
+    if (!job.more || job.starved)
+        return false;
+    auto room = room_ahead(job);
+    return room >= wanted(job) || (room > 0 && job.out == 0 && job.delayed.empty());
+}
+
+// A job that is found without work when its turn comes leaves the line, so whatever gives it work puts it there again.
+bool scheduler::line_up(job_id job)
+{
+    auto& state = jobs_[job];
+    if (!has_work(state) || std::exchange(state.lined_up, true))
+        return false;
+    turns_[state.rules.concurrent][state.rules.priority].push_back(job);
+    return true;
+}
+
+bool scheduler::consumed(job_id job, std::size_t elements)
+{
+    auto found = jobs_.find(job);
+    if (found == jobs_.end())
+        return false;
+    found->second.consumed = elements;
+    return line_up(job);
+}
+
+void scheduler::input_ready(job_id job)
+{
+    auto found = jobs_.find(job);
+    if (found == jobs_.end())
+        return;
+    found->second.starved = false;
+    line_up(job);
 }
 
 void scheduler::cancel_job(job_id job)
@@ -74,10 +117,12 @@ void scheduler::leave(chunk_id chunk)
             std::erase(all, chunk);
         if (kind.count == 0)
             kind.load = 0; // no drift by rounding
+        worker->second.ending -= state.stopped;
     }
     state.worker = 0;
-    if (auto job = jobs_.find(state.place.job); job != jobs_.end())
-        --job->second.out;
+    state.begun = state.stopped = false;
+    if (auto job = jobs_.find(state.place.job); job != jobs_.end() && --job->second.out == 0)
+        line_up(job->first);
 }
 
 void scheduler::finished(chunk_id chunk, std::uint64_t nanoseconds)
@@ -122,17 +167,113 @@ void scheduler::failed(chunk_id chunk, std::size_t index)
     check_done(id);
 }
 
+void scheduler::settled(chunk_id chunk)
+{
+    auto* found = chunks_.find(chunk);
+    if (!found)
+        return;
+    auto job = found->place.job;
+    if (auto worker = workers_.find(found->worker); worker != workers_.end())
+        worker->second.proven = true;
+    leave(chunk);
+    chunks_.erase(chunk);
+    if (jobs_.contains(job))
+        check_done(job);
+}
+
+void scheduler::retry(chunk_id chunk)
+{
+    auto* found = chunks_.find(chunk);
+    if (!found)
+        return;
+    if (auto worker = workers_.find(found->worker); worker != workers_.end())
+        worker->second.proven = true;
+    leave(chunk);
+    auto job = jobs_.find(found->place.job);
+    if (job != jobs_.end() && found->place.first < job->second.failed_at)
+        job->second.delayed.push_back(chunk);
+    else
+        forget(chunk, found->place.job);
+}
+
+void scheduler::again(chunk_id chunk)
+{
+    auto* found = chunks_.find(chunk);
+    if (!found)
+        return;
+    auto job = jobs_.find(found->place.job);
+    if (job == jobs_.end() || std::erase(job->second.delayed, chunk) == 0)
+        return;
+    job->second.again.push_back(chunk);
+    line_up(job->first);
+}
+
+void scheduler::forget(chunk_id chunk, job_id job)
+{
+    chunks_.erase(chunk);
+    decided_.push_back({act::drop, 0, job, chunk});
+    if (jobs_.contains(job))
+        check_done(job);
+}
+
+void scheduler::stop(chunk_id chunk)
+{
+    auto* found = chunks_.find(chunk);
+    if (!found || found->worker == 0 || std::exchange(found->stopped, true))
+        return;
+    found->begun = true;
+    auto& worker = workers_[found->worker];
+    ++worker.ending;
+    decided_.push_back({act::stop_task, found->worker, found->place.job, chunk});
+    take_back(found->worker);
+}
+
+// What waits in its pipe goes elsewhere.
+void scheduler::take_back(worker_id worker)
+{
+    for (chunk_id chunk : workers_[worker].in_flight)
+        if (!at(chunk).begun)
+            decided_.push_back({act::withdraw, worker, at(chunk).place.job, chunk});
+}
+
+void scheduler::retire(worker_id worker)
+{
+    if (auto found = workers_.find(worker); found != workers_.end() && !std::exchange(found->second.retired, true))
+        take_back(worker);
+}
+
+void scheduler::abandon(chunk_id chunk, std::size_t index)
+{
+    auto* found = chunks_.find(chunk);
+    if (!found || found->worker == 0)
+        return;
+    auto id = std::exchange(found->place.job, 0);
+    stop(chunk);
+    auto job = jobs_.find(id);
+    if (job == jobs_.end())
+        return;
+    if (--job->second.out == 0)
+        line_up(id);
+    if (index != SIZE_MAX) {
+        job->second.more = false;
+        job->second.failed_at = std::min(job->second.failed_at, index);
+        drop_after(id, job->second.failed_at);
+    }
+    check_done(id);
+}
+
 // What waits here is forgotten; what waits in a worker's pipe is asked back.
 void scheduler::drop_after(job_id job, std::size_t index)
 {
     auto& state = jobs_[job];
-    std::erase_if(state.again, [&](chunk_id chunk) {
-        if (at(chunk).place.first < index)
-            return false;
-        chunks_.erase(chunk);
-        decided_.push_back({act::drop, 0, job, chunk});
-        return true;
-    });
+    for (auto* waiting : {&state.again, &state.delayed})
+        std::erase_if(*waiting, [&](chunk_id chunk) {
+            if (at(chunk).place.first < index)
+                return false;
+            chunks_.erase(chunk);
+            decided_.push_back({act::drop, 0, job, chunk});
+            return true;
+        });
     for (chunk_id chunk : out(job))
         if (at(chunk).place.first >= index && !at(chunk).begun)
             decided_.push_back({act::withdraw, at(chunk).worker, job, chunk});
@@ -160,17 +301,18 @@ void scheduler::input_failed(job_id job)
 void scheduler::check_done(job_id job)
 {
     auto& state = jobs_[job];
-    if (state.more || !state.again.empty() || (state.failed_at == SIZE_MAX && state.out != 0))
+    if (state.more || !state.again.empty() || !state.delayed.empty() || (state.failed_at == SIZE_MAX && state.out != 0))
         return;
     if (state.out != 0) {
         auto left = out(job);
         if (std::ranges::any_of(left, [&](chunk_id chunk) { return at(chunk).place.first < state.failed_at; }))
             return;
-        for (chunk_id chunk : left)
+        for (chunk_id chunk : left) {
             at(chunk).place.job = 0;
+            if (at(chunk).begun)
+                stop(chunk);
+        }
     }
-    if (state.listed)
-        std::erase(turns_[state.concurrent], job);
     jobs_.erase(job);
     decided_.push_back({act::finish_job, 0, job});
 }
@@ -179,9 +321,10 @@ chunk_id scheduler::took(job_id job, worker_id worker, std::size_t count, bool m
 {
     auto& state = jobs_[job];
     state.more = more;
+    state.starved = more && count == 0;
     chunk_id chunk = 0;
     if (count > 0) {
-        chunk = chunks_.insert({{job, state.taken, count}, 0, state.concurrent});
+        chunk = chunks_.insert({{job, state.taken, count}, 0, state.rules.concurrent});
         state.taken += count;
         send(chunk, worker);
     }
@@ -210,6 +353,8 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
         return;
     if (!in_time) {
         found->begun = true;
+        if (found->place.job == 0)
+            stop(chunk);
         return;
     }
     auto [id, first, count] = found->place;
@@ -219,12 +364,10 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
     auto job = jobs_.find(id);
     if (job != jobs_.end() && first < job->second.failed_at) {
         job->second.again.push_back(chunk);
-        return list(id, job->second);
+        line_up(id);
+        return;
     }
-    chunks_.erase(chunk);
-    decided_.push_back({act::drop, 0, id, chunk});
-    if (job != jobs_.end())
-        check_done(id);
+    forget(chunk, id);
 }
 
 void scheduler::worker_ended(worker_id worker, bool orderly, bool cost_a_task)
@@ -246,7 +389,7 @@ void scheduler::worker_ended(worker_id worker, bool orderly, bool cost_a_task)
 
 bool scheduler::has_room(const worker_state& worker, bool concurrent) const
 {
-    if (worker.stopping || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker))
+    if (worker.stopping || worker.retired || worker.ending > 0 || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker))
         return false;
     auto& kind = worker.of[concurrent];
     return kind.count < (concurrent ? options_.concurrency + 2 : 2) || (kind.load < window && worker.in_flight.size() < options_.max_in_flight);
@@ -268,20 +411,26 @@ scheduler::worker_state* scheduler::pick(worker_id& id, bool concurrent)
     return best;
 }
 
-std::size_t scheduler::chunk_for(const job_state& job, const worker_state& worker) const
+std::size_t scheduler::wanted(const job_state& job) const
 {
-    std::size_t count = job.chunk_size;
+    std::size_t count = job.rules.chunk_size;
     if (count == 0) {
         if (job.cost < 0)
             count = 1;
         else {
             double each = std::max(job.cost, 0.1);
             count = static_cast<std::size_t>(target / each);
-            if (job.size != SIZE_MAX)
-                count = std::min(count, (job.size - job.taken) / (shares * options_.workers) + 1);
+            if (job.rules.size != SIZE_MAX)
+                count = std::min(count, (job.rules.size - job.taken) / (shares * options_.workers) + 1);
             count = std::max({count, static_cast<std::size_t>(least / each), std::size_t{1}});
         }
     }
+    return job.rules.ahead == SIZE_MAX ? count : std::min(count, step(job));
+}
+
+std::size_t scheduler::chunk_for(const job_state& job, const worker_state& worker) const
+{
+    std::size_t count = std::min(wanted(job), room_ahead(job));
     if (options_.max_tasks_per_worker != 0)
         count = std::min(count, options_.max_tasks_per_worker - worker.assigned);
     return count;
@@ -289,32 +438,35 @@ std::size_t scheduler::chunk_for(const job_state& job, const worker_state& worke
 
 std::optional<action> scheduler::assign(bool concurrent)
 {
-    for (auto& turns = turns_[concurrent]; !turns.empty();) {
-        job_id job = turns.front();
-        auto& state = jobs_[job];
-        if (state.again.empty() && !state.more) {
-            turns.pop_front();
-            state.listed = false;
-            continue;
+    auto& lines = turns_[concurrent];
+    for (auto line = lines.begin(); line != lines.end(); line = lines.erase(line))
+        while (!line->second.empty()) {
+            job_id job = line->second.front();
+            auto found = jobs_.find(job);
+            if (found == jobs_.end() || !has_work(found->second)) {
+                line->second.pop_front();
+                if (found != jobs_.end())
+                    found->second.lined_up = false;
+                continue;
+            }
+            worker_id id = 0;
+            worker_state* worker = pick(id, concurrent);
+            if (!worker)
+                return std::nullopt;
+            line->second.pop_front();
+            line->second.push_back(job);
+            auto& state = found->second;
+            if (state.again.empty())
+                return action{act::take, id, job, 0, chunk_for(state, *worker)};
+            chunk_id chunk = state.again.back();
+            if (options_.max_tasks_per_worker != 0 && worker->assigned + at(chunk).place.count > options_.max_tasks_per_worker) {
+                worker->assigned = options_.max_tasks_per_worker; // it can't take what is next: it is replaced by one that can
+                continue;
+            }
+            state.again.pop_back();
+            send(chunk, id);
+            return action{act::send_again, id, job, chunk};
         }
-        worker_id id = 0;
-        worker_state* worker = pick(id, concurrent);
-        if (!worker)
-            return std::nullopt;
-        turns.pop_front();
-        turns.push_back(job);
-        if (state.again.empty())
-            return action{act::take, id, job, 0, chunk_for(state, *worker)};
-        chunk_id chunk = state.again.back();
-        if (options_.max_tasks_per_worker != 0 && worker->assigned + at(chunk).place.count > options_.max_tasks_per_worker) {
-            worker->assigned = options_.max_tasks_per_worker; // it can't take what is next: it is replaced by one that can
-            continue;
-        }
-        state.again.pop_back();
-        at(chunk).begun = false;
-        send(chunk, id);
-        return action{act::send_again, id, job, chunk};
-    }
     return std::nullopt;
 }
 
@@ -340,7 +492,7 @@ std::optional<action> scheduler::start_or_stop()
     bool leaving = closing_ && jobs_.empty();
     std::size_t staying = starting_;
     for (auto& [id, worker] : workers_) {
-        bool used_up = options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker;
+        bool used_up = worker.retired || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker);
         // What still runs when all jobs have ended was cancelled: nobody waits for it.
         if (!worker.stopping && (leaving || (used_up && worker.in_flight.empty()))) {
             worker.stopping = true;
@@ -391,6 +543,11 @@ bool scheduler::has_several(worker_id worker) const
 {
     auto found = workers_.find(worker);
     return found != workers_.end() && found->second.in_flight.size() > 1;
+}
+
+bool scheduler::waits_for_end() const
+{
+    return std::ranges::any_of(workers_, [](auto& w) { return w.second.ending > 0; });
 }
 
 std::size_t scheduler::taken(job_id job) const

@@ -9,7 +9,8 @@
 //     worker  has chunks in flight, in order: the first runs, the others wait in its pipe
 //
 // Rules
-//   - Jobs take turns. Within a job, chunks that came back (from a dead or a slow worker) go before new ones.
+//   - Jobs take turns, those of the highest priority among each other. Within a job, chunks that came back (from a dead or
+//     a slow worker) go before new ones. A job whose results are consumed one by one is read only so far ahead of them.
 //   - Each worker has two chunks in flight, and more while what waits in its pipe is worth less than `window` of work:
 //     waking a worker costs 60 µs where it has a core of its own, so it should not run dry between two messages.
 //   - Concurrent jobs (coroutines, if workers run several at a time) have room of their own at a worker: as many chunks as
@@ -19,6 +20,8 @@
 //     nor less than `least`.
 //   - A worker with nothing to do takes a chunk that waits in another one's pipe, if it is worth a wake-up.
 //   - Workers that die before they came to a task are replaced, but only so often in a row.
+//   - A worker whose task was asked to stop may have to be killed: it is given nothing until that task has ended, and what
+//     waits in its pipe goes elsewhere. A task whose job has ended is asked to stop.
 #pragma once
 
 #include "pool/slot_map.hpp"
@@ -26,6 +29,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -48,11 +53,20 @@ enum class act {
     take,         ///< make a chunk of up to `most` elements of `job` for `worker`; answer with took or input_failed
     send_again,   ///< send the chunk to `worker`
     withdraw,     ///< take the chunk back from `worker` if it has not begun; answer with withdrawn
+    stop_task,    ///< ask the chunk, if `worker` still runs it, to end, and see to it that it does
     drop,         ///< forget the chunk: it will not be sent again
     finish_job,   ///< the job has ended
     start_worker, ///< answer with worker_started or start_failed
     stop_worker,  ///< let it end in an orderly way
     give_up       ///< workers die without coming to a task, or none can be started: fail everything
+};
+
+struct job_rules {
+    std::size_t size = SIZE_MAX;  ///< the number of elements, if known
+    std::size_t chunk_size = 0;   ///< in elements; 0 adapts
+    int priority = 0;             ///< higher goes first
+    std::size_t ahead = SIZE_MAX; ///< elements that may be taken from the input and not be consumed yet
+    bool concurrent = false;      ///< a worker runs several of its chunks at a time
 };
 
 struct action {
@@ -74,8 +88,12 @@ public:
     explicit scheduler(const scheduler_options& options) : options_{options} {}
 
     // What callers do.
-    /// `size`: the number of elements, or SIZE_MAX; `chunk_size`: 0 adapts. An empty job ends at once.
-    void add_job(job_id job, std::size_t size, std::size_t chunk_size, bool concurrent = false);
+    /// An empty job ends at once.
+    void add_job(job_id job, const job_rules& rules);
+    /// So many of its elements, in all, count no more for `ahead`. True if there is something to do now.
+    bool consumed(job_id job, std::size_t elements);
+    /// The input that had nothing for the moment has something, or has ended.
+    void input_ready(job_id job);
     /// The job ends now: what waits is dropped, the results of what runs are not for anybody.
     void cancel_job(job_id job);
     /// No job comes any more; workers are stopped when none is left.
@@ -89,12 +107,24 @@ public:
     void finished(chunk_id chunk, std::uint64_t nanoseconds);
     /// The chunk failed at element `index` of its job: the job takes no more input, and ends when all before it ended.
     void failed(chunk_id chunk, std::size_t index);
+    /// The chunk ended without results, and its job goes on all the same.
+    void settled(chunk_id chunk);
+    /// The chunk ended without results and will be sent once more, when `again` is called.
+    void retry(chunk_id chunk);
+    void again(chunk_id chunk);
+    /// What the chunk, which runs, will give is not wanted: it is asked to stop, and retried or settled when it has ended.
+    void stop(chunk_id chunk);
+    /// The same, and its job doesn't wait for its end: it fails at `index`, or goes on (SIZE_MAX).
+    void abandon(chunk_id chunk, std::size_t index);
+    /// The worker begins nothing more, and is to be replaced.
+    void retire(worker_id worker);
     /// The worker is gone; `running` of its chunks was begun and not ended, if any (that one has failed too; call failed
     /// before). `orderly`: it was told to.
     void worker_ended(worker_id worker, bool orderly, bool cost_a_task);
 
     // Answers.
-    /// The chunk that was taken; `count` may be 0. `more`: the input may have further elements.
+    /// The chunk that was taken; `count` may be 0. `more`: the input may have further elements; none now and more later is
+    /// an input that is asked again after input_ready.
     chunk_id took(job_id job, worker_id worker, std::size_t count, bool more);
     void input_failed(job_id job);
     void withdrawn(chunk_id chunk, bool in_time);
@@ -110,27 +140,31 @@ public:
     [[nodiscard]] bool has_several(worker_id worker) const;
     /// Elements taken from the job's input so far.
     [[nodiscard]] std::size_t taken(job_id job) const;
+    /// Some worker runs a task that was asked to stop.
+    [[nodiscard]] bool waits_for_end() const;
     [[nodiscard]] std::size_t jobs() const noexcept { return jobs_.size(); }
     [[nodiscard]] std::size_t workers() const noexcept { return workers_.size(); }
     [[nodiscard]] bool closed() const noexcept { return closing_ && jobs_.empty() && workers_.empty(); }
 
 private:
     struct job_state {
-        std::size_t size = SIZE_MAX, chunk_size = 0;
-        std::size_t taken = 0;       ///< elements
-        bool concurrent = false;
-        bool more = true;            ///< the input may have more
-        bool listed = false;         ///< it is in turns_
+        job_rules rules;
+        std::size_t taken = 0, consumed = 0; ///< elements
+        bool more = true;                    ///< the input may have more
+        bool starved = false;                ///< but not now
+        bool lined_up = false;               ///< in turns_
         std::size_t failed_at = SIZE_MAX;
         double cost = -1;            ///< nanoseconds for an element; -1: not known yet
-        std::vector<chunk_id> again; ///< to be sent again, last first
-        std::size_t out = 0;         ///< chunks at workers
+        std::vector<chunk_id> again;   ///< to be sent again, last first
+        std::vector<chunk_id> delayed; ///< to be sent again later
+        std::size_t out = 0;           ///< chunks at workers
     };
     struct chunk_state {
         chunk_place place;
         worker_id worker = 0; ///< 0: not at a worker
         bool concurrent = false;
         bool begun = false;   ///< known to be out of reach
+        bool stopped = false; ///< asked to end
         double cost = 0;      ///< of all of it, as estimated when it was sent
     };
     struct share {
@@ -141,15 +175,22 @@ private:
         std::deque<chunk_id> in_flight;
         share of[2]; ///< chunks of plain and of concurrent jobs
         std::size_t assigned = 0;
-        bool stopping = false, proven = false;
+        std::size_t ending = 0; ///< its chunks that were asked to stop
+        bool stopping = false, proven = false, retired = false;
         std::uint64_t last_used = 0;
     };
 
     chunk_state& at(chunk_id chunk) { return *chunks_.find(chunk); }
     const chunk_state& at(chunk_id chunk) const { return *chunks_.find(chunk); }
     bool has_room(const worker_state& worker, bool concurrent) const;
+    std::size_t room_ahead(const job_state& job) const;
+    std::size_t step(const job_state& job) const;
+    std::size_t wanted(const job_state& job) const;
+    bool has_work(const job_state& job) const;
+    bool line_up(job_id job);
+    void forget(chunk_id chunk, job_id job);
+    void take_back(worker_id worker);
     worker_state* pick(worker_id& id, bool concurrent);
-    void list(job_id id, job_state& job);
     std::size_t chunk_for(const job_state& job, const worker_state& worker) const;
     void leave(chunk_id chunk);
     void send(chunk_id chunk, worker_id worker);
@@ -162,7 +203,8 @@ private:
 
     scheduler_options options_;
     std::unordered_map<job_id, job_state> jobs_;
-    std::deque<job_id> turns_[2]; ///< jobs, plain and concurrent ones, that may have something to send
+    /// Jobs that may have something to send, plain and concurrent ones, by priority.
+    std::map<int, std::deque<job_id>, std::greater<>> turns_[2];
     slot_map<chunk_state> chunks_;
     std::unordered_map<worker_id, worker_state> workers_;
     std::deque<action> decided_;

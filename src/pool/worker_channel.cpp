@@ -1,5 +1,7 @@
 #include "pool/worker_channel.hpp"
 
+#include "os/limits.hpp"
+
 #include "os/packet.hpp"
 #include "wire/exception.hpp"
 
@@ -92,8 +94,10 @@ std::uint64_t worker_channel::answer(claimed_task& task, buffer& body)
 {
     std::uint64_t end = now();
     flush_output();
+    retired_ = retired_ || worn_out(end);
     auto write = [&] {
         frame header;
+        header.flags = retired_ ? frame::retires : std::uint8_t{0};
         header.number = task.header.number;
         header.kind = task.failed_at ? frame_kind::failure : frame_kind::result;
         header.count = static_cast<std::uint32_t>(task.failed_at.value_or(task.call->done));
@@ -111,6 +115,11 @@ std::uint64_t worker_channel::answer(claimed_task& task, buffer& body)
     return end;
 }
 
+bool worker_channel::worn_out(std::uint64_t at) const noexcept
+{
+    return (setup_.max_memory != 0 && os::resident_memory() > setup_.max_memory) || (setup_.max_age != 0 && at - born_ > setup_.max_age);
+}
+
 void worker_channel::send(frame header, buffer& body)
 {
     auto& attachments = body.attachments();
@@ -119,7 +128,7 @@ void worker_channel::send(frame header, buffer& body)
     std::span<const std::byte> bytes{body.data(), body.size()};
     if (body.size() > max_body) {
         reference = bulk_out_.place(body);
-        header.flags = frame::bulk;
+        header.flags |= frame::bulk;
         bytes = std::as_bytes(std::span{&reference.what, 1});
         if (reference.file)
             descriptors.push_back(reference.file.get());
@@ -131,7 +140,7 @@ void worker_channel::send(frame header, buffer& body)
     header.size = static_cast<std::uint32_t>(bytes.size());
     send_descriptors(descriptors);
     page_.write(std::as_bytes(std::span{&header, 1}), bytes, *setup_.doorbell);
-    if (header.flags != 0) {
+    if ((header.flags & frame::bulk) != 0) {
         body = make_message(); // the file is the pool's until it says release
         for (auto file : bulk_out_.gone()) {
             frame forget;

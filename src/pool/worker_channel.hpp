@@ -54,6 +54,8 @@ public:
     static void fail(claimed_task& task, buffer& body, const std::exception_ptr& why, std::size_t at);
     /// What came of a task, which is in `body`. Returns when it ended.
     std::uint64_t answer(claimed_task& task, buffer& body);
+    /// It has told the pool that it is to be replaced: it begins nothing more.
+    [[nodiscard]] bool retired() const noexcept { return retired_; }
     void send(frame header, buffer& body);
     void ring_if(bool reason);
     /// Before the worker waits.
@@ -67,8 +69,10 @@ private:
     bulk_receiver bulk_in_;
     bulk_sender bulk_out_;
     std::unordered_map<std::uint64_t, std::shared_ptr<bulk_file>> lent_;
-    std::uint64_t last_ring_ = now();
-    bool unrung_ = false;
+    [[nodiscard]] bool worn_out(std::uint64_t at) const noexcept;
+
+    std::uint64_t last_ring_ = now(), born_ = now();
+    bool unrung_ = false, retired_ = false;
 };
 
 /// What the user's code wrote is out before its result is, so that it is there when the pool's caller goes on.

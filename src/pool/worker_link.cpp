@@ -31,7 +31,7 @@ std::size_t slots_for(const pool_options& options)
 
 } // namespace
 
-worker_link::worker_link(const os::watch_set& set, std::uint64_t id, std::string name, const pool_options& options)
+worker_link::worker_link(const os::watch_set& set, std::uint64_t id, std::string name, const pool_options& options, std::size_t place)
     : set_{set}, id_{id}, name_{std::move(name)}, method_{options.method.value_or(get_start_method())},
       page_{slots_for(options)}
 {
@@ -48,6 +48,12 @@ worker_link::worker_link(const os::watch_set& set, std::uint64_t id, std::string
     setup.page = share(page_.file().duplicate());
     setup.tasks = share(std::move(pipe.first));
     setup.descriptors = share(std::move(sockets.second));
+    setup.memory_limit = options.memory_limit;
+    setup.cpu_seconds = static_cast<std::uint64_t>(std::max<std::int64_t>(options.cpu_limit.count(), 0));
+    setup.open_files_limit = options.open_files_limit;
+    setup.max_memory = options.max_memory_per_worker;
+    setup.max_age = static_cast<std::uint64_t>(std::max<std::int64_t>(options.max_age.count(), 0));
+    setup.processor = options.pin_workers ? static_cast<std::int64_t>(place) : -1;
     setup.initializer = encoded_bytes(options.initializer);
     setup.finalizer = encoded_bytes(options.finalizer);
 

@@ -32,8 +32,8 @@ enum class wakeup : std::uint8_t { doorbell, writable, startup, ended };
 
 class worker_link {
 public:
-    /// Starts a worker, whose descriptors are reported by `set`. Throws std::system_error; nothing is left behind then.
-    worker_link(const os::watch_set& set, std::uint64_t id, std::string name, const pool_options& options);
+    /// Starts a worker, whose descriptors are reported by `set`; `place`: its number among the living. Throws std::system_error; nothing is left behind then.
+    worker_link(const os::watch_set& set, std::uint64_t id, std::string name, const pool_options& options, std::size_t place);
     /// Kills and reaps what has not ended.
     ~worker_link();
     worker_link(const worker_link&) = delete;

@@ -4,6 +4,7 @@
 // way. While coroutines run (worker_coroutines.hpp), it turns their loop, reads only what is there, and begins tasks as long
 // as there is room for one more coroutine; what comes then stays in the pipe, unclaimed.
 #include "os/calls.hpp"
+#include "os/limits.hpp"
 #include "pool/running_task.hpp"
 #include "pool/worker_channel.hpp"
 #include "pool/worker_coroutines.hpp"
@@ -16,9 +17,12 @@
 #include <coproc/error.hpp>
 #include <coproc/run.hpp>
 
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <new>
+#include <random>
 #include <unistd.h>
 
 namespace coproc::detail {
@@ -33,6 +37,10 @@ public:
 
     int run()
     {
+        os::limit_resources(setup_.memory_limit, std::chrono::seconds{setup_.cpu_seconds}, setup_.open_files_limit);
+        if (setup_.processor >= 0)
+            os::pin_to_processor(static_cast<std::size_t>(setup_.processor));
+        std::srand(std::random_device{}());
         if (!run_hook(setup_.initializer, 0))
             return 1;
         while (read()) {
@@ -98,7 +106,7 @@ private:
         // Claimed first: a message that this process can't take costs the task, and is not tried on other workers.
         // A task that follows another one begins when that one ended.
         claimed_task task{item.header, last_end_ != 0 && coroutines_->none() ? last_end_ : now()};
-        bool claimed = page.claim(number, task.begin);
+        bool claimed = !channel_.retired() && page.claim(number, task.begin); // else the pool takes it back
         auto body = channel_.open(item, attachments); // in any case: what came with it must not stay in the socket
         if (!claimed)
             return false;
@@ -178,14 +186,14 @@ void worker_setup::save(output_archive& archive) const
 {
     for (auto& d : {tasks, descriptors, doorbell, page, attention})
         archive.attach(attach(d));
-    archive(initializer, finalizer, concurrency);
+    archive(initializer, finalizer, concurrency, memory_limit, cpu_seconds, open_files_limit, max_memory, max_age, processor);
 }
 
 void worker_setup::load(input_archive& archive)
 {
     for (auto* d : {&tasks, &descriptors, &doorbell, &page, &attention})
         *d = take(archive);
-    archive(initializer, finalizer, concurrency);
+    archive(initializer, finalizer, concurrency, memory_limit, cpu_seconds, open_files_limit, max_memory, max_age, processor);
 }
 
 std::vector<std::byte> encoded_bytes(const remote_call& call)

@@ -14,7 +14,8 @@ void check(const frame& header)
         throw protocol_error{"a frame announces " + std::to_string(header.size) + " bytes, more than the " + std::to_string(max_body) + " allowed"};
     if (header.kind < frame_kind::task || header.kind > frame_kind::broken)
         throw protocol_error{"a frame is of unknown kind " + std::to_string(static_cast<int>(header.kind))};
-    if ((header.flags & ~frame::bulk) != 0 || header.reserved != 0)
+    bool answer = header.kind == frame_kind::result || header.kind == frame_kind::failure;
+    if ((header.flags & ~(frame::bulk | (answer ? frame::retires : 0))) != 0 || header.reserved != 0)
         throw protocol_error{"a frame has unknown flags"};
     if ((header.flags & frame::bulk) != 0
         && (header.kind == frame_kind::release || header.kind == frame_kind::forget || header.kind == frame_kind::stop))

@@ -48,7 +48,8 @@ struct frame {
     std::uint64_t number = 0;
     std::uint64_t time = 0;
 
-    static constexpr std::uint8_t bulk = 1;
+    static constexpr std::uint8_t bulk = 1;    ///< the body is a bulk_reference
+    static constexpr std::uint8_t retires = 2; ///< from the worker: it begins nothing more and is to be replaced
 };
 static_assert(sizeof(frame) == 32);
 

@@ -24,6 +24,9 @@ public:
         std::size_t length = 0;      ///< how many elements there are
         std::size_t given = 0;
         std::size_t breaks_at = SIZE_MAX; ///< the input throws here
+        std::size_t ahead = SIZE_MAX, consumed = 0;
+        int priority = 0;
+        bool hesitates = false, starved = false; ///< the input has nothing when it is asked first, and says when it has
         std::size_t failed_at = SIZE_MAX;
         bool concurrent = false;
         bool cancelled = false, input_failed = false, ended = false;
@@ -34,6 +37,9 @@ public:
         std::size_t first = 0, count = 0;
         worker_id worker = 0;
         bool begun = false;
+        bool stopped = false;   ///< asked to end
+        bool abandoned = false; ///< its end is of no interest any more
+        bool delayed = false;   ///< it will be tried again
     };
     struct fake_worker {
         std::deque<chunk_id> pipe;
@@ -54,7 +60,7 @@ public:
 
     /// `size`: SIZE_MAX for an input of unknown length.
     job_id add(std::size_t length, std::size_t chunk_size = 0, bool known = true, std::size_t breaks_at = SIZE_MAX,
-               bool concurrent = false)
+               std::size_t ahead = SIZE_MAX, int priority = 0, bool concurrent = false)
     {
         auto id = ++last_job_;
         auto& job = jobs[id];
@@ -62,9 +68,21 @@ public:
         job.size = known ? length : SIZE_MAX;
         job.breaks_at = breaks_at;
         job.ends.resize(length);
+        job.ahead = ahead;
+        job.priority = priority;
         job.concurrent = concurrent && options_.concurrency > 1;
-        machine.add_job(id, job.size, chunk_size, job.concurrent);
+        machine.add_job(id, {.size = job.size, .chunk_size = chunk_size, .priority = priority, .ahead = ahead, .concurrent = job.concurrent});
         return id;
+    }
+    void consume(job_id id, std::size_t elements)
+    {
+        jobs.at(id).consumed = elements;
+        machine.consumed(id, elements);
+    }
+    void feed(job_id id)
+    {
+        jobs.at(id).hesitates = jobs.at(id).starved = false;
+        machine.input_ready(id);
     }
     void cancel(job_id id)
     {
@@ -98,11 +116,49 @@ public:
     void finish(worker_id id, std::uint64_t nanoseconds, std::size_t which = 0)
     {
         auto chunk = take_running(id, which);
-        auto [job, first, count, worker, begun] = chunks.at(chunk);
-        for (auto i = first; i < first + count; ++i)
-            ++jobs.at(job).ends[i];
-        chunks.erase(chunk);
+        end(chunk);
         machine.finished(chunk, nanoseconds);
+    }
+    /// What the worker runs fails, and its job goes on.
+    void settle(worker_id id)
+    {
+        auto chunk = take_running(id);
+        end(chunk);
+        machine.settled(chunk);
+    }
+    /// What the worker runs fails, and will be tried again.
+    void retry(worker_id id)
+    {
+        auto chunk = take_running(id);
+        auto& state = chunks.at(chunk);
+        if (state.abandoned)
+            return lose(chunk, 0);
+        state.worker = 0;
+        state.begun = state.stopped = false;
+        state.delayed = true;
+        machine.retry(chunk);
+    }
+    void again(chunk_id chunk)
+    {
+        chunks.at(chunk).delayed = false;
+        machine.again(chunk);
+    }
+    /// What the worker runs is not wanted.
+    void stop(worker_id id) { machine.stop(workers.at(id).pipe.front()); }
+    /// The same; its job fails there, or goes on.
+    void abandon(worker_id id, bool fails)
+    {
+        auto chunk = workers.at(id).pipe.front();
+        auto& state = chunks.at(chunk);
+        auto& job = jobs.at(state.job);
+        if (std::exchange(state.abandoned, true) || machine.place(chunk).job == 0)
+            return;
+        if (fails)
+            job.failed_at = std::min(job.failed_at, state.first);
+        else
+            for (auto i = state.first; i < state.first + state.count; ++i)
+                ++job.ends[i];
+        machine.abandon(chunk, fails ? state.first : SIZE_MAX);
     }
     /// What the worker runs throws at its element `at`.
     void fail(worker_id id, std::size_t at, std::size_t which = 0)
@@ -132,22 +188,35 @@ public:
             log.push_back(*a);
             obey(*a);
         }
+        for (auto& [id, chunk] : chunks) // nothing runs for nobody without being told
+            if (chunk.worker != 0 && chunk.begun && jobs.at(chunk.job).ended)
+                REQUIRE(chunk.stopped);
     }
 
     /// Everything goes well from now on, until nothing is under way.
     void run_dry()
     {
-        for (obey(); !at_rest(); obey())
+        for (obey(); !at_rest(); obey()) {
+            for (auto& [id, job] : jobs) {
+                feed(id);
+                consume(id, job.given);
+            }
+            for (auto& [id, chunk] : chunks)
+                if (chunk.delayed)
+                    again(id);
             for (auto& id : ids()) {
                 if (workers.at(id).stopping)
                     die(id);
                 else if (begin(id); runs(id))
                     finish(id, 1000);
             }
+        }
     }
     [[nodiscard]] bool at_rest() const
     {
-        return std::ranges::all_of(workers, [](auto& w) { return w.second.pipe.empty() && !w.second.stopping; });
+        return std::ranges::all_of(workers, [](auto& w) { return w.second.pipe.empty() && !w.second.stopping; })
+               && std::ranges::none_of(chunks, [](auto& c) { return c.second.delayed; })
+               && std::ranges::all_of(jobs, [this](auto& j) { return j.second.ended || workers.empty() || (!j.second.starved && j.second.given - j.second.consumed < j.second.ahead); });
     }
 
     /// All jobs have ended as they should, and the machine remembers nothing.
@@ -181,6 +250,13 @@ public:
     }
 
 private:
+    void end(chunk_id chunk)
+    {
+        auto& state = chunks.at(chunk);
+        for (auto i = state.first; i < state.first + state.count && !state.abandoned; ++i)
+            ++jobs.at(state.job).ends[i];
+        chunks.erase(chunk);
+    }
     [[nodiscard]] bool is_concurrent(chunk_id chunk) const { return jobs.at(chunks.at(chunk).job).concurrent; }
     chunk_id take_running(worker_id id, std::size_t which = 0)
     {
@@ -198,7 +274,7 @@ private:
         auto place = chunks.at(chunk);
         auto index = place.first + std::min(at, place.count - 1);
         auto& job = jobs.at(place.job);
-        if (!job.ended)
+        if (!job.ended && !place.abandoned)
             job.failed_at = std::min(job.failed_at, index);
         chunks.erase(chunk);
         machine.failed(chunk, index);
@@ -209,6 +285,9 @@ private:
         REQUIRE(workers.contains(to));
         REQUIRE_FALSE(workers.at(to).stopping);
         REQUIRE(chunks.at(chunk).worker == 0); // at one worker at a time
+        REQUIRE_FALSE(chunks.at(chunk).delayed);
+        for (auto other : workers.at(to).pipe) // whose worker may be killed for it
+            REQUIRE_FALSE(chunks.at(other).stopped);
         chunks.at(chunk).worker = to;
         chunks.at(chunk).begun = false;
         workers.at(to).pipe.push_back(chunk);
@@ -232,6 +311,16 @@ private:
                 found->second.worker = 0;
             }
             return machine.withdrawn(a.chunk, in_time);
+        }
+        case act::stop_task: {
+            auto found = chunks.find(a.chunk);
+            if (found == chunks.end() || found->second.worker != a.worker)
+                return; // it has ended since
+            auto& chunk = found->second;
+            REQUIRE(chunk.begun);
+            REQUIRE_FALSE(chunk.stopped);
+            chunk.stopped = true;
+            return;
         }
         case act::drop:
             REQUIRE(chunks.at(a.chunk).worker == 0);
@@ -269,6 +358,15 @@ private:
         auto& job = jobs.at(a.job);
         REQUIRE_FALSE(job.ended);
         REQUIRE(a.most > 0);
+        REQUIRE_FALSE(job.starved);
+        REQUIRE(a.most <= job.ahead - (job.given - std::min(job.consumed, job.given)));
+        for (auto& [id, other] : jobs)
+            if (other.priority > job.priority && other.ahead == SIZE_MAX && other.size != SIZE_MAX && !other.ended && !other.cancelled && !other.input_failed && other.failed_at == SIZE_MAX)
+                REQUIRE((other.given == other.length || other.starved));
+        if (job.hesitates) {
+            job.starved = true;
+            return static_cast<void>(machine.took(a.job, a.worker, 0, true));
+        }
         largest_take = std::max(largest_take, a.most);
         auto count = std::min({a.most, job.length - job.given, job.breaks_at - job.given});
         if (job.given + count == job.breaks_at && count < a.most) { // what was read before the error is not sent
@@ -299,7 +397,7 @@ private:
             return;
         auto until = job.failed_at != SIZE_MAX ? job.failed_at : job.given;
         for (auto& [id, chunk] : chunks)
-            if (&jobs.at(chunk.job) == &job)
+            if (&jobs.at(chunk.job) == &job && !chunk.abandoned)
                 REQUIRE(chunk.first >= until);
         if (job.failed_at == SIZE_MAX && !job.input_failed)
             REQUIRE(job.given == job.length);

@@ -10,6 +10,7 @@ namespace {
 
 struct chances {
     double death = 0.02, failure = 0.05, cancel = 0.02, add = 0.2, failing_start = 0;
+    double retry = 0, stop = 0, window = 0, hesitation = 0, priority = 0; ///< of what is asked for
 };
 
 class life {
@@ -50,6 +51,16 @@ private:
         return result;
     }
 
+    job_id any_job() { return world_.jobs.empty() ? 0 : between(1, world_.jobs.size()); }
+    void add()
+    {
+        auto ahead = happens(chances_.window) ? between(1, 12) : SIZE_MAX;
+        auto priority = happens(chances_.priority) ? static_cast<int>(between(0, 4)) - 2 : 0;
+        auto id = world_.add(between(0, 40), happens(0.5) ? 0 : between(1, 9), happens(0.7), happens(0.1) ? between(0, 30) : SIZE_MAX, ahead, priority,
+                             happens(0.5));
+        world_.jobs.at(id).hesitates = happens(chances_.hesitation);
+    }
+
     std::uint64_t cost()
     {
         constexpr std::uint64_t costs[]{0, 100, 10'000, 1'000'000, 100'000'000};
@@ -60,8 +71,18 @@ private:
     {
         world_.starts_that_fail = happens(chances_.failing_start) ? 1 : 0;
         if (happens(chances_.add) && !closed_ && !world_.gave_up)
-            world_.add(between(0, 40), happens(0.5) ? 0 : between(1, 9), happens(0.7), happens(0.1) ? between(0, 30) : SIZE_MAX,
-                       happens(0.5));
+            add();
+        if (auto job = any_job(); job != 0 && happens(0.5)) {
+            auto& state = world_.jobs.at(job);
+            world_.consume(job, between(state.consumed, state.given));
+            if (happens(0.3))
+                world_.feed(job);
+        }
+        for (auto& [chunk, state] : world_.chunks)
+            if (state.delayed && happens(0.3)) {
+                world_.again(chunk);
+                break;
+            }
         if (happens(chances_.cancel) && !world_.jobs.empty())
             world_.cancel(between(1, world_.jobs.size()));
         if (happens(0.0005)) {
@@ -76,7 +97,11 @@ private:
             world_.die(id, between(0, 10));
         else if ((!world_.begin(id) || happens(0.3)) && world_.runs(id)) {
             if (happens(chances_.failure))
-                world_.fail(id, between(0, 10), between(0, 10));
+                happens(0.5) ? world_.fail(id, between(0, 10), between(0, 10)) : world_.settle(id);
+            else if (happens(chances_.retry))
+                world_.retry(id);
+            else if (happens(chances_.stop))
+                happens(0.3) ? world_.stop(id) : world_.abandon(id, happens(0.3));
             else
                 world_.finish(id, cost(), between(0, 10));
         }
@@ -110,3 +135,17 @@ TEST_CASE("workers that die like flies lose nothing but what they ran", "[CRA-04
 TEST_CASE("jobs that are cancelled as fast as they come leave nothing behind") { live(100, 500, {.cancel = 0.4, .add = 0.6}); }
 
 TEST_CASE("when workers can't be started, every job still ends", "[EXE-014]") { live(200, 300, {.death = 0.2, .failing_start = 0.3}); }
+
+TEST_CASE("tasks that are tried again are tried one after the other, and end once") { live(150, 500, {.retry = 0.3}); }
+
+TEST_CASE("a worker whose task is being stopped is given nothing, and what waited there is not lost", "[CRA-048]")
+{
+    live(200, 500, {.cancel = 0.1, .retry = 0.2, .stop = 0.3});
+}
+
+TEST_CASE("an input is read only so far ahead as was asked for, and waited for when it has nothing")
+{
+    live(150, 500, {.window = 0.7, .hesitation = 0.3});
+}
+
+TEST_CASE("whatever waits with a higher priority goes first") { live(150, 500, {.add = 0.4, .retry = 0.1, .priority = 0.8}); }

@@ -81,7 +81,7 @@ TEST_CASE("of a concurrent job a worker has as many chunks as run at a time and 
     auto options = with_workers(2);
     options.concurrency = 10;
     fake_workers world{options};
-    world.add(1000, 0, true, SIZE_MAX, true);
+    world.add(1000, 0, true, SIZE_MAX, SIZE_MAX, 0, true);
     world.obey();
     for (auto id : world.ids())
         CHECK(world.workers.at(id).pipe.size() == 12);
@@ -98,7 +98,7 @@ TEST_CASE("plain chunks and concurrent ones don't take each other's room")
     auto options = with_workers(1);
     options.concurrency = 10;
     fake_workers world{options};
-    world.add(100, 0, true, SIZE_MAX, true);
+    world.add(100, 0, true, SIZE_MAX, SIZE_MAX, 0, true);
     world.obey();
     auto plain = world.add(100);
     world.obey();

@@ -75,7 +75,7 @@ task<> start_a_family(std::vector<process>& all)
     }
 }
 
-task<int> outcome(std::vector<std::string> arguments)
+task<int> outcome_of(std::vector<std::string> arguments)
 {
     const std::string how = arguments.at(1);
     if (how == "seven")
@@ -134,5 +134,5 @@ int main(int argc, char** argv)
         std::signal(SIGTERM, [](int) { ::_exit(44); });
         argv[1] = const_cast<char*>("waits");
     }
-    return run(argc, argv, outcome);
+    return run(argc, argv, outcome_of);
 }

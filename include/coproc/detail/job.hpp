@@ -2,6 +2,7 @@
 #pragma once
 
 #include <coproc/detail/entry.hpp>
+#include <coproc/outcome.hpp>
 #include <coproc/pool_options.hpp>
 #include <coproc/serialize.hpp>
 #include <coproc/task.hpp>
@@ -43,9 +44,21 @@ public:
     virtual std::size_t next(buffer& body, std::size_t most, std::size_t bytes) = 0;
     /// Reads the results of `count` calls, the first of which is the input's element `first`.
     virtual void results(input_archive& from, std::size_t first, std::size_t count) = 0;
+    /// One call has failed for good. True if the error is a result like any other.
+    virtual bool keep_error(std::size_t, const std::exception_ptr&) { return false; }
+
+    // Of a stream, whose results are taken one by one.
+    /// Whether what comes next is there.
+    virtual bool ready() const { return false; }
+    /// Takes it out; it is ready. Returns how many elements were taken out so far.
+    virtual std::size_t pop() { return 0; }
+    /// Results that wait to be taken take as much memory as they should.
+    virtual bool full() const { return false; }
+    /// The input may have more later though it has nothing now.
+    virtual bool more_later() const { return false; }
 
     std::size_t size = unknown_size; ///< how many calls in all, if known beforehand
-    std::size_t chunk_size;          ///< see call_options
+    call_options options;            ///< chunk_size: as it is to be; name: see below
     std::string name;
     bool coroutine = false;
 
@@ -59,7 +72,7 @@ template <class R>
 class single_job final : public job {
 public:
     template <class F, class... Args>
-    single_job(const call_options& options, F&& f, Args&&... args) : job{options}
+    single_job(const call_options& asked, F&& f, Args&&... args) : job{asked}
     {
         using function = std::decay_t<F>;
         static_assert(check_call<function, Args...>());
@@ -99,23 +112,19 @@ private:
     std::optional<std::conditional_t<std::is_void_v<R>, nothing, R>> result_;
 };
 
-/// One call for each element of a range, whose elements are arguments or, spread, tuples of arguments.
-template <class R, class F, class View, bool Spread>
-class map_job final : public job {
+/// The input of a job: a range, whose elements are arguments or, spread, tuples of arguments.
+template <class F, class View, bool Spread>
+class range_job : public job {
 public:
-    map_job(const call_options& options, const F& f, View view) : job{options}, view_{std::move(view)}
+    range_job(const call_options& asked, const F& f, View view) : job{asked}, view_{std::move(view)}
     {
         static_assert(check());
         coroutine = coroutine_call<std::ranges::range_reference_t<View>>();
         if constexpr (std::ranges::sized_range<View>)
             size = static_cast<std::size_t>(std::ranges::size(view_));
-        if constexpr (!std::is_void_v<R>)
-            if (size != unknown_size)
-                results_.resize(size);
         output_archive archive{function_};
         encode(archive, f, std::type_identity<element>{});
     }
-    ~map_job() noexcept override {}
 
     std::size_t next(buffer& body, std::size_t most, std::size_t bytes) override
     {
@@ -128,27 +137,6 @@ public:
         for (auto end = std::ranges::end(view_); count < most && *at_ != end && (count == 0 || body.size() < bytes); ++*at_, ++count)
             save(archive, **at_);
         return count;
-    }
-
-    void results(input_archive& from, std::size_t first, std::size_t count) override
-    {
-        if constexpr (!std::is_void_v<R>) {
-            if (results_.size() < first + count)
-                results_.resize(first + count);
-            for (std::size_t i = first; i < first + count; ++i)
-                if constexpr (std::is_same_v<R, bool>) {
-                    bool value = false;
-                    load_value(from, value);
-                    results_[i] = value;
-                } else
-                    load_value(from, results_[i]);
-        }
-    }
-
-    auto take()
-    {
-        if constexpr (!std::is_void_v<R>)
-            return std::move(results_);
     }
 
 private:
@@ -190,11 +178,82 @@ private:
             save_arguments(archive, parameters_of<F, element>{}, std::forward<element>(e));
     }
 
-    struct nothing {};
     View view_;
     std::optional<std::ranges::iterator_t<View>> at_;
     buffer function_;
-    std::conditional_t<std::is_void_v<R>, nothing, std::vector<std::conditional_t<std::is_void_v<R>, int, R>>> results_;
+};
+
+/// What one call gives: a result, or the outcome with a job that collects.
+template <class R, bool Collect>
+using item_of = std::conditional_t<Collect, outcome<R>, R>;
+
+template <class R, bool Collect>
+item_of<R, Collect> load_item(input_archive& from)
+{
+    if constexpr (std::is_void_v<R>)
+        return item_of<R, Collect>{std::in_place};
+    else {
+        R value{};
+        load_value(from, value);
+        if constexpr (Collect)
+            return item_of<R, Collect>{std::in_place, std::move(value)};
+        else
+            return value;
+    }
+}
+
+/// One call for each element of a range, whose results are a vector.
+template <class R, class F, class View, bool Spread, bool Collect = false>
+class map_job final : public range_job<F, View, Spread> {
+    using item = item_of<R, Collect>;
+    static constexpr bool gives = !std::is_void_v<item>;
+
+public:
+    map_job(const call_options& asked, const F& f, View view) : range_job<F, View, Spread>{asked, f, std::move(view)}
+    {
+        if constexpr (gives)
+            if (this->size != unknown_size)
+                results_.resize(this->size);
+    }
+    ~map_job() noexcept override {}
+
+    void results(input_archive& from, std::size_t first, std::size_t count) override
+    {
+        if constexpr (gives) {
+            make_room(first + count);
+            for (std::size_t i = first; i < first + count; ++i)
+                if constexpr (Collect || std::is_same_v<R, bool>)
+                    results_[i] = load_item<R, Collect>(from);
+                else
+                    load_value(from, results_[i]);
+        }
+    }
+
+    bool keep_error(std::size_t index, const std::exception_ptr& e) override
+    {
+        if constexpr (Collect) {
+            make_room(index + 1);
+            results_[index] = e;
+        }
+        return Collect;
+    }
+
+    auto take()
+    {
+        if constexpr (gives)
+            return std::move(results_);
+    }
+
+private:
+    struct nothing {};
+
+    void make_room(std::size_t count)
+    {
+        if (results_.size() < count)
+            results_.resize(count);
+    }
+
+    std::conditional_t<gives, std::vector<std::conditional_t<gives, item, int>>, nothing> results_;
 };
 
 } // namespace coproc::detail

@@ -1,0 +1,174 @@
+// Tasks that fail, take too long, or are not wanted any more.
+#include "pool/pool_state.hpp"
+
+#include <coproc/error.hpp>
+
+#include <csignal>
+#include <random>
+#include <string>
+
+namespace coproc::detail {
+namespace {
+
+// As the workers count.
+std::uint64_t now() { return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds{1}); }
+
+std::string in_words(std::chrono::nanoseconds time)
+{
+    using namespace std::chrono;
+    return time < 10s ? std::to_string(duration_cast<milliseconds>(time).count()) + " ms" : std::to_string(duration_cast<seconds>(time).count()) + " s";
+}
+
+std::exception_ptr too_long(const job& work)
+{
+    auto task = work.name.empty() ? std::string{"a task"} : "the task " + work.name;
+    return std::make_exception_ptr(timeout_error{task + " ran for more than " + in_words(work.options.timeout)});
+}
+
+// Between a half and the whole of the time, which doubles from try to try (up to 64-fold).
+std::chrono::nanoseconds wait_before(const job& work, int attempt)
+{
+    thread_local std::minstd_rand random{std::random_device{}()};
+    auto whole = work.options.backoff.count() << std::min(attempt - 1, 6);
+    return std::chrono::nanoseconds{std::uniform_int_distribution{whole / 2, whole}(random)};
+}
+
+} // namespace
+
+void pool_state::fail(job& work, std::size_t index, std::exception_ptr e)
+{
+    if (index < work.waiters->failed_at || !work.failure) {
+        work.waiters->failed_at = index;
+        work.failure = std::move(e);
+    }
+}
+
+// Notes the error; true if its job waits for the others all the same.
+bool pool_state::goes_on(job& work, std::size_t index, const std::exception_ptr& e)
+{
+    if (work.keep_error(index, e))
+        return true;
+    fail(work, index, e);
+    return work.options.on_error == error_policy::finish_all;
+}
+
+bool pool_state::worth_a_try(const parcel& p, const std::exception_ptr& e) const
+{
+    auto& options = p.of->options;
+    return p.attempt < options.retries && (!options.retry_if || options.retry_if(e));
+}
+
+// Whoever waits for the next item of a stream looks again.
+void pool_state::announce(job& work)
+{
+    if (work.ready())
+        for (auto& waiter : work.waiters->waiting.take())
+            to_wake_.emplace_back(std::move(waiter), std::error_code{});
+}
+
+// A chunk has ended without results: it is tried again, or its job hears of it.
+void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e)
+{
+    auto& p = *find(id);
+    if (scheduler_.place(id).job == 0) {
+        discard(id);
+        return scheduler_.settled(id);
+    }
+    if (p.timed_out)
+        e = too_long(*p.of);
+    if (worth_a_try(p, e)) {
+        ++p.attempt;
+        p.at = 0;
+        p.now = phase::delayed;
+        scheduler_.retry(id); // may be the end of it, when its job has failed
+        return p.of->options.backoff.count() > 0 ? start_clock(p, wait_before(*p.of, p.attempt)) : scheduler_.again(id);
+    }
+    auto work = p.of;
+    bool on = goes_on(*work, index, e);
+    discard(id);
+    on ? scheduler_.settled(id) : scheduler_.failed(id, index);
+    announce(*work);
+}
+
+void pool_state::start_clock(parcel& p, std::chrono::nanoseconds time)
+{
+    if (!executor_)
+        return; // bind does it
+    if (!p.clock)
+        p.clock = std::make_unique<asio::steady_timer>(executor_);
+    p.clock->expires_after(time);
+    p.clock->async_wait([weak = weak_from_this(), id = p.id](std::error_code error) {
+        if (auto self = weak.lock(); self && !error)
+            self->turn_of_handler([&] { self->clock_rang(id); });
+    });
+}
+
+void pool_state::clock_rang(chunk_id id)
+{
+    auto* p = find(id);
+    if (!p)
+        return;
+    if (p->now == phase::delayed)
+        return scheduler_.again(id);
+    if (p->at == 0)
+        return;
+    auto& link = *workers_.at(p->at).link;
+    switch (p->now) {
+    case phase::runs: return time_is_up(id);
+    case phase::asked:
+        link.send_signal(SIGTERM);
+        p->now = phase::terminated;
+        return start_clock(*p, options_.grace);
+    case phase::terminated: return link.send_signal(SIGKILL);
+    case phase::delayed: return;
+    }
+}
+
+// The limit counts from when a worker began the task, which only its page tells: until then, and for what is left of it
+// then, the clock is set again.
+void pool_state::time_is_up(chunk_id id)
+{
+    look(*workers_.at(find(id)->at).link); // it may have ended in time
+    auto* p = find(id);
+    if (!p || p->at == 0 || p->now != phase::runs)
+        return;
+    auto& link = *workers_.at(p->at).link;
+    auto limit = p->of->options.timeout;
+    if (!link.begun(p->number))
+        return start_clock(*p, limit);
+    if (p->begun == 0)
+        p->begun = std::min(link.begun_at(p->number), now());
+    if (auto ran = std::chrono::nanoseconds{now() - p->begun}; ran < limit)
+        return start_clock(*p, limit - ran);
+    p->timed_out = true;
+    auto e = too_long(*p->of);
+    if (worth_a_try(*p, e))
+        return scheduler_.stop(id);
+    auto index = scheduler_.place(id).first;
+    scheduler_.abandon(id, goes_on(*p->of, index, e) ? unknown_size : index);
+    announce(*p->of);
+}
+
+void pool_state::start_deadline(job_id id, job& work)
+{
+    auto& timer = work.waiters->deadline = std::make_unique<asio::steady_timer>(executor_, work.waiters->until);
+    timer->async_wait([weak = weak_from_this(), id](std::error_code error) {
+        auto self = weak.lock();
+        if (error || !self)
+            return;
+        self->turn_of_handler([&] {
+            auto found = self->jobs_.find(id);
+            if (found == self->jobs_.end())
+                return;
+            for (auto& [id_of, worker] : self->workers_)
+                self->look(*worker.link); // it may have ended in time
+            if (found = self->jobs_.find(id); found == self->jobs_.end())
+                return;
+            auto& late = *found->second;
+            late.failure = std::make_exception_ptr(timeout_error{"the call took more than " + in_words(late.options.deadline)});
+            self->scheduler_.cancel_job(id);
+        });
+    });
+}
+
+} // namespace coproc::detail
