@@ -349,8 +349,8 @@ void scheduler::send(chunk_id chunk, worker_id worker)
 void scheduler::withdrawn(chunk_id chunk, bool in_time)
 {
     auto* found = chunks_.find(chunk);
-    if (!found)
-        return;
+    if (!found || found->worker == 0)
+        return; // it was asked back twice
     if (!in_time) {
         found->begun = true;
         if (found->place.job == 0)
