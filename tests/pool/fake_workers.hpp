@@ -361,7 +361,7 @@ private:
         REQUIRE_FALSE(job.starved);
         REQUIRE(a.most <= job.ahead - (job.given - std::min(job.consumed, job.given)));
         for (auto& [id, other] : jobs)
-            if (other.priority > job.priority && other.ahead == SIZE_MAX && other.size != SIZE_MAX && !other.ended && !other.cancelled && !other.input_failed && other.failed_at == SIZE_MAX)
+            if (other.priority > job.priority && other.concurrent == job.concurrent && other.ahead == SIZE_MAX && other.size != SIZE_MAX && !other.ended && !other.cancelled && !other.input_failed && other.failed_at == SIZE_MAX)
                 REQUIRE((other.given == other.length || other.starved));
         if (job.hesitates) {
             job.starved = true;
