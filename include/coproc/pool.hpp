@@ -45,7 +45,7 @@ inline constexpr inline_workers_t inline_workers{};
 /// Runs functions in worker processes.
 ///
 /// Functions and arguments are what process::start takes; results are what cereal can serialize, default constructible. A
-/// function that returns task<R> runs on an event loop of its worker and gives R.
+/// function that returns task<R> runs on an event loop of its worker, pool_options::concurrency of them at a time, and gives R.
 ///
 /// Loop:     its I/O runs on the executor it was given, else on the loop of coproc::run or sync_wait that it was made in,
 ///           else on the executor of the first coroutine that awaits one of its calls.

@@ -146,15 +146,15 @@ void pool_state::send(parcel& p, worker_id to)
     auto& worker = workers_.at(to);
     auto place = scheduler_.place(p.id);
     // A task that runs for long keeps its slot, however many behind it were sent and withdrawn since.
-    std::size_t slots = worker.link->slots();
+    auto& link = *worker.link;
     auto in_use = [&](std::uint64_t number) {
-        auto* other = find(worker.by_number[number % slots]);
-        return other && other != &p && other->at == to && other->number % slots == number % slots;
+        auto* other = find(worker.by_number[link.slot(number)]);
+        return other && other != &p && other->at == to && link.slot(other->number) == link.slot(number);
     };
-    for (std::size_t tries = 0; tries < slots && in_use(worker.link->next_number()); ++tries)
-        worker.link->skip_number();
+    for (std::size_t tries = 0; tries < link.slots() && in_use(link.next_number()); ++tries)
+        link.skip_number();
     try {
-        p.number = worker.link->send_task(p.body, p.count, place.first, p.keep);
+        p.number = link.send_task(p.body, p.count, place.first, p.keep);
     } catch (...) {
         chunk_id id = p.id;
         bool on = goes_on(*p.of, place.first, std::current_exception());
@@ -167,7 +167,7 @@ void pool_state::send(parcel& p, worker_id to)
     p.begun = 0;
     if (p.of->options.timeout.count() > 0)
         start_clock(p, p.of->options.timeout);
-    worker.by_number[p.number % slots] = p.id;
+    worker.by_number[link.slot(p.number)] = p.id;
     worker.dirty = true;
     if (scheduler_.has_several(to))
         look_again_soon();

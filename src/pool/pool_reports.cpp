@@ -117,7 +117,7 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
     }
     if (header.kind != frame_kind::result && header.kind != frame_kind::failure)
         throw protocol_error{"a worker sent a frame that only pools send"};
-    chunk_id id = workers_.at(link.id()).by_number[header.number % link.slots()];
+    chunk_id id = workers_.at(link.id()).by_number[link.slot(header.number)];
     auto* p = find(id);
     if (!p || p->at != link.id() || p->number != header.number || !link.begun(header.number))
         throw protocol_error{"a worker answered a task that it does not have"};

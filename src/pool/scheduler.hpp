@@ -14,7 +14,8 @@
 //   - Each worker has two chunks in flight, and more while what waits in its pipe is worth less than `window` of work:
 //     waking a worker costs 60 µs where it has a core of its own, so it should not run dry between two messages.
 //   - Concurrent jobs (coroutines, if workers run several at a time) have room of their own at a worker: as many chunks as
-//     run at a time there, and two that wait. Plain ones beside them are neither held up nor counted by it.
+//     run at a time there, and two that wait. Plain ones beside them are neither held up nor counted by it, and priorities
+//     hold among jobs of one kind.
 //   - Unless the caller set the size, chunks of concurrent jobs have one element. Others begin with one; once the cost is known
 //     they are worth `target`, but not more than a share of what remains, so that all workers end at about the same time,
 //     nor less than `least`.

@@ -17,13 +17,10 @@ constexpr int share = 100; // handlers that are called before the worker looks i
 
 } // namespace
 
-bool worker_coroutines::readable()
+bool worker_coroutines::readable() const
 {
-    if (readable_) {
-        pollfd pipe{setup_.tasks->get(), POLLIN, 0};
-        readable_ = os::poll(&pipe, 1, 0) > 0;
-    }
-    return readable_;
+    pollfd pipe{setup_.tasks->get(), POLLIN, 0};
+    return os::poll(&pipe, 1, 0) > 0;
 }
 
 void worker_coroutines::begin(const claimed_task& task, const input_archive& in, std::vector<attachment> attachments,
@@ -32,7 +29,6 @@ void worker_coroutines::begin(const claimed_task& task, const input_archive& in,
     if (!turns_) {
         turns_.emplace();
         traced_.emplace();
-        readable_ = true;
     }
     try {
         watch();
@@ -178,13 +174,12 @@ void worker_coroutines::arm()
             return;
         self->tokens_.clear();
         self->watched_->collect(self->tokens_);
-        self->readable_ = true;
         self->arm();
         self->cancel_stopped();
     });
 }
 
-// From a handler of the loop, or Asio would do it later, when the signal may be gone.
+// What is cancelled may end at once, and others with it.
 void worker_coroutines::cancel_stopped()
 {
     std::vector<std::uint64_t> stopped;

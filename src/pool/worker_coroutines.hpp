@@ -33,8 +33,8 @@ public:
 
     [[nodiscard]] bool none() const noexcept { return running_.empty(); }
     [[nodiscard]] bool has_room() const noexcept { return running_.size() < setup_.concurrency; }
-    /// Whether there is something in the pipe.
-    [[nodiscard]] bool readable();
+    /// Whether a read from the pipe would not wait.
+    [[nodiscard]] bool readable() const;
 
     /// Begins a task, the arguments of which are what remains in `in`. What it throws is the task's failure.
     void begin(const claimed_task& task, const input_archive& in, std::vector<attachment> attachments, std::span<const std::byte> body,
@@ -80,7 +80,6 @@ private:
     std::optional<os::watch_set> watched_; ///< pipe and attention
     std::vector<std::uint64_t> tokens_;
     std::optional<asio::posix::stream_descriptor> readiness_; ///< of the watch set
-    bool readable_ = true; ///< or may be
     std::exception_ptr broken_; ///< why nothing can be said to the pool any more
 };
 

@@ -60,8 +60,9 @@ public:
     /// Asks a task that has begun to end; false if it has not. A coroutine is cancelled where it waits.
     bool request_stop(std::uint64_t number) noexcept;
     [[nodiscard]] std::size_t calls_done(std::uint64_t number) const noexcept { return page_.calls_done(number); }
-    /// How many tasks in flight it has room for; numbers that are equal modulo this can't be used at the same time.
+    /// How many tasks in flight it has room for, and the place of one of them.
     [[nodiscard]] std::size_t slots() const noexcept { return page_.slots(); }
+    [[nodiscard]] std::size_t slot(std::uint64_t number) const noexcept { return number & (page_.slots() - 1); }
     /// Asks it to end.
     void send_stop();
     /// Writes what is queued, as far as the pipe takes it; wakeup::writable tells when it takes more.

@@ -36,7 +36,7 @@ public:
     /// To be given to the worker.
     [[nodiscard]] const os::descriptor& file() const noexcept { return file_; }
     void close_file() noexcept { file_.reset(); }
-    /// Tasks whose numbers are equal modulo this have the same slot.
+    /// A power of two. Tasks whose numbers are equal modulo this have the same slot.
     [[nodiscard]] std::size_t slots() const noexcept { return last_slot_ + 1; }
 
     // Tasks. Each is one atomic instruction.

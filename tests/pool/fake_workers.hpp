@@ -28,6 +28,7 @@ public:
         int priority = 0;
         bool hesitates = false, starved = false; ///< the input has nothing when it is asked first, and says when it has
         std::size_t failed_at = SIZE_MAX;
+        bool concurrent = false;
         bool cancelled = false, input_failed = false, ended = false;
         std::vector<int> ends; ///< for each element, how often it ended
     };
@@ -59,7 +60,7 @@ public:
 
     /// `size`: SIZE_MAX for an input of unknown length.
     job_id add(std::size_t length, std::size_t chunk_size = 0, bool known = true, std::size_t breaks_at = SIZE_MAX,
-               std::size_t ahead = SIZE_MAX, int priority = 0)
+               std::size_t ahead = SIZE_MAX, int priority = 0, bool concurrent = false)
     {
         auto id = ++last_job_;
         auto& job = jobs[id];
@@ -69,7 +70,8 @@ public:
         job.ends.resize(length);
         job.ahead = ahead;
         job.priority = priority;
-        machine.add_job(id, {.size = job.size, .chunk_size = chunk_size, .priority = priority, .ahead = ahead});
+        job.concurrent = concurrent && options_.concurrency > 1;
+        machine.add_job(id, {.size = job.size, .chunk_size = chunk_size, .priority = priority, .ahead = ahead, .concurrent = job.concurrent});
         return id;
     }
     void consume(job_id id, std::size_t elements)
@@ -89,13 +91,16 @@ public:
         machine.cancel_job(id);
     }
 
-    /// The worker claims what is first in its pipe. False if it can't.
+    /// The worker claims what is first in its pipe. False if it can't: it runs a plain chunk, or as many others as it may.
     bool begin(worker_id id)
     {
         auto& worker = workers.at(id);
-        if (worker.pipe.empty() || chunks.at(worker.pipe.front()).begun)
+        auto next = std::ranges::find_if(worker.pipe, [&](auto c) { return !chunks.at(c).begun; });
+        if (next == worker.pipe.end() || static_cast<std::size_t>(next - worker.pipe.begin()) >= options_.concurrency)
             return false;
-        auto& chunk = chunks.at(worker.pipe.front());
+        if (next != worker.pipe.begin() && !is_concurrent(*std::prev(next)))
+            return false;
+        auto& chunk = chunks.at(*next);
         chunk.begun = true;
         worker.begun_elements += chunk.count;
         if (options_.max_tasks_per_worker != 0)
@@ -107,10 +112,10 @@ public:
         auto& pipe = workers.at(id).pipe;
         return !pipe.empty() && chunks.at(pipe.front()).begun;
     }
-    /// What the worker runs ends well.
-    void finish(worker_id id, std::uint64_t nanoseconds)
+    /// What the worker runs (of several, one that `which` decides) ends well.
+    void finish(worker_id id, std::uint64_t nanoseconds, std::size_t which = 0)
     {
-        auto chunk = take_running(id);
+        auto chunk = take_running(id, which);
         end(chunk);
         machine.finished(chunk, nanoseconds);
     }
@@ -156,16 +161,16 @@ public:
         machine.abandon(chunk, fails ? state.first : SIZE_MAX);
     }
     /// What the worker runs throws at its element `at`.
-    void fail(worker_id id, std::size_t at)
+    void fail(worker_id id, std::size_t at, std::size_t which = 0)
     {
-        auto chunk = take_running(id);
+        auto chunk = take_running(id, which);
         lose(chunk, at);
     }
-    /// The worker dies; the chunk that it runs, if any, fails at its element `at`.
+    /// The worker dies; the chunks that it runs, if any, fail at their element `at`.
     void die(worker_id id, std::size_t at = 0)
     {
         bool ran = runs(id), orderly = workers.at(id).stopping;
-        if (ran)
+        while (runs(id))
             lose(take_running(id), at);
         for (auto chunk : workers.at(id).pipe) {
             chunks.at(chunk).worker = 0;
@@ -252,12 +257,17 @@ private:
             ++jobs.at(state.job).ends[i];
         chunks.erase(chunk);
     }
-    chunk_id take_running(worker_id id)
+    [[nodiscard]] bool is_concurrent(chunk_id chunk) const { return jobs.at(chunks.at(chunk).job).concurrent; }
+    chunk_id take_running(worker_id id, std::size_t which = 0)
     {
         REQUIRE(runs(id));
-        auto chunk = workers.at(id).pipe.front();
-        workers.at(id).pipe.pop_front();
-        return chunk;
+        auto& pipe = workers.at(id).pipe;
+        auto running = static_cast<std::size_t>(std::ranges::count_if(pipe, [&](auto c) { return chunks.at(c).begun; }));
+        bool plain = !is_concurrent(pipe[running - 1]); // then the others wait for it
+        auto chunk = pipe.begin() + static_cast<std::ptrdiff_t>(plain ? running - 1 : which % running);
+        auto taken = *chunk;
+        pipe.erase(chunk);
+        return taken;
     }
     void lose(chunk_id chunk, std::size_t at)
     {
@@ -281,7 +291,7 @@ private:
         chunks.at(chunk).worker = to;
         chunks.at(chunk).begun = false;
         workers.at(to).pipe.push_back(chunk);
-        REQUIRE(workers.at(to).pipe.size() <= options_.max_in_flight);
+        REQUIRE(workers.at(to).pipe.size() <= options_.max_in_flight + (options_.concurrency > 1 ? options_.concurrency + 4 : 0));
         auto seen = machine.in_flight(to);
         REQUIRE(std::ranges::equal(seen, workers.at(to).pipe));
     }
@@ -351,7 +361,7 @@ private:
         REQUIRE_FALSE(job.starved);
         REQUIRE(a.most <= job.ahead - (job.given - std::min(job.consumed, job.given)));
         for (auto& [id, other] : jobs)
-            if (other.priority > job.priority && other.ahead == SIZE_MAX && other.size != SIZE_MAX && !other.ended && !other.cancelled && !other.input_failed && other.failed_at == SIZE_MAX)
+            if (other.priority > job.priority && other.concurrent == job.concurrent && other.ahead == SIZE_MAX && other.size != SIZE_MAX && !other.ended && !other.cancelled && !other.input_failed && other.failed_at == SIZE_MAX)
                 REQUIRE((other.given == other.length || other.starved));
         if (job.hesitates) {
             job.starved = true;

@@ -44,6 +44,7 @@ private:
         result.workers = workers_ = between(1, 5);
         result.max_tasks_per_worker = happens(0.5) ? 0 : between(1, 12);
         result.max_in_flight = between(2, 20);
+        result.concurrency = happens(0.5) ? 1 : between(2, 10);
         result.max_failures = 1'000'000; // giving up has lives of its own
         if (chances_.failing_start > 0)
             result.max_failures = 3;
@@ -55,7 +56,8 @@ private:
     {
         auto ahead = happens(chances_.window) ? between(1, 12) : SIZE_MAX;
         auto priority = happens(chances_.priority) ? static_cast<int>(between(0, 4)) - 2 : 0;
-        auto id = world_.add(between(0, 40), happens(0.5) ? 0 : between(1, 9), happens(0.7), happens(0.1) ? between(0, 30) : SIZE_MAX, ahead, priority);
+        auto id = world_.add(between(0, 40), happens(0.5) ? 0 : between(1, 9), happens(0.7), happens(0.1) ? between(0, 30) : SIZE_MAX, ahead, priority,
+                             happens(0.5));
         world_.jobs.at(id).hesitates = happens(chances_.hesitation);
     }
 
@@ -93,15 +95,15 @@ private:
         auto id = ids[between(0, ids.size() - 1)];
         if (world_.workers.at(id).stopping ? happens(0.3) : happens(chances_.death))
             world_.die(id, between(0, 10));
-        else if (!world_.begin(id) && world_.runs(id)) {
+        else if ((!world_.begin(id) || happens(0.3)) && world_.runs(id)) {
             if (happens(chances_.failure))
-                happens(0.5) ? world_.fail(id, between(0, 10)) : world_.settle(id);
+                happens(0.5) ? world_.fail(id, between(0, 10), between(0, 10)) : world_.settle(id);
             else if (happens(chances_.retry))
                 world_.retry(id);
             else if (happens(chances_.stop))
                 happens(0.3) ? world_.stop(id) : world_.abandon(id, happens(0.3));
             else
-                world_.finish(id, cost());
+                world_.finish(id, cost(), between(0, 10));
         }
     }
 

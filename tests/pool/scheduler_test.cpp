@@ -76,6 +76,48 @@ TEST_CASE("a worker has two chunks in flight while their cost is not known")
         CHECK(world.workers.at(id).pipe.size() == 2);
 }
 
+TEST_CASE("of a concurrent job a worker has as many chunks as run at a time and two more, of one element each")
+{
+    auto options = with_workers(2);
+    options.concurrency = 10;
+    fake_workers world{options};
+    world.add(1000, 0, true, SIZE_MAX, SIZE_MAX, 0, true);
+    world.obey();
+    for (auto id : world.ids())
+        CHECK(world.workers.at(id).pipe.size() == 12);
+    while (world.begin(1))
+        continue;
+    world.finish(1, 20 * millisecond, 7);
+    world.obey();
+    CHECK(world.workers.at(1).pipe.size() == 12);
+    CHECK(world.largest_take == 1);
+}
+
+TEST_CASE("plain chunks and concurrent ones don't take each other's room")
+{
+    auto options = with_workers(1);
+    options.concurrency = 10;
+    fake_workers world{options};
+    world.add(100, 0, true, SIZE_MAX, SIZE_MAX, 0, true);
+    world.obey();
+    auto plain = world.add(100);
+    world.obey();
+    CHECK(world.workers.at(1).pipe.size() == 14);
+    CHECK(world.jobs.at(plain).given == 2);
+}
+
+TEST_CASE("a job with nothing to send comes back to its turn when a worker dies")
+{
+    fake_workers world{with_workers(1)};
+    auto first = world.add(2, 1), second = world.add(10, 1);
+    world.obey();
+    world.die(1);
+    world.run_dry();
+    CHECK(world.jobs.at(first).ended);
+    CHECK(world.jobs.at(second).ended);
+    world.check_end();
+}
+
 TEST_CASE("chunks of unknown cost have one element, unless the caller says otherwise")
 {
     fake_workers world{with_workers(1)};

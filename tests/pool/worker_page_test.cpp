@@ -4,10 +4,12 @@
 #include "os/memory_file.hpp"
 #include "pool/worker_page.hpp"
 
+#include <coproc/detail/entry.hpp>
 #include <coproc/error.hpp>
 
 #include <atomic>
 #include <cstring>
+#include <new>
 #include <numeric>
 #include <span>
 #include <thread>
@@ -30,6 +32,8 @@ bytes counting(std::size_t size, std::size_t from)
 
 /// A page as its two sides have it.
 struct two_sides {
+    explicit two_sides(std::size_t slots = task_slots) : pool{slots} {}
+
     worker_page pool;
     worker_page worker{pool.file()};
     os::descriptor bell = os::make_event();
@@ -65,6 +69,33 @@ TEST_CASE("a number whose place was taken by a later one is neither claimed nor 
     CHECK_FALSE(page.worker.claim(1, 7));
     CHECK_FALSE(page.pool.withdraw(1));
     CHECK(page.worker.claim(1 + task_slots, 7));
+}
+
+TEST_CASE("a page may have room for more tasks")
+{
+    two_sides page{8 * task_slots};
+    CHECK(page.worker.slots() == 8 * task_slots);
+    for (std::uint64_t number = 1; number <= 8 * task_slots; ++number)
+        page.pool.queue(number);
+    for (std::uint64_t number = 1; number <= 8 * task_slots; ++number)
+        REQUIRE(page.worker.claim(number, number));
+    CHECK(page.pool.begun_at(1) == 1);
+    bytes all(ring_size), came(ring_size);
+    page.worker.write(all, {}, page.bell); // the slots are behind the ring
+    CHECK(page.pool.read(came) == ring_size);
+    CHECK(page.pool.state(8 * task_slots) == task_state::taken);
+}
+
+TEST_CASE("the progress of the call that a worker keeps in its page is known, of others nothing")
+{
+    two_sides page;
+    coproc::input_archive in{nullptr, 0};
+    buffer results;
+    coproc::output_archive out{results};
+    auto* call = new (page.worker.call_place(5)) invocation{in, out};
+    call->done = 3;
+    CHECK(page.pool.calls_done(5) == 3);
+    CHECK(page.pool.calls_done(4) == 0);
 }
 
 TEST_CASE("of a claim and a withdrawal at the same time exactly one wins", "[threads]")
@@ -177,7 +208,9 @@ TEST_CASE("counters that can't be right are an error")
     CHECK(found == 1);
 }
 
-TEST_CASE("a file that is too small for a page is refused")
+TEST_CASE("a file that has not the size of a page is refused")
 {
     CHECK_THROWS_AS(worker_page{os::make_memory_file("small", 4096)}, coproc::protocol_error);
+    worker_page page;
+    CHECK_THROWS_AS(worker_page{os::make_memory_file("longer", os::size_of(page.file()) + 4096)}, coproc::protocol_error);
 }
