@@ -180,6 +180,11 @@ void pool_state::ended(worker_link& link, const exit_status& status)
 void pool_state::remove(worker_id id, bool orderly, bool cost_a_task)
 {
     auto found = workers_.find(id);
+    for (chunk_id lost : scheduler_.in_flight(id))
+        if (auto* p = find(lost)) { // it is nowhere until it is sent elsewhere
+            p->at = 0;
+            p->clock.reset();
+        }
     to_destroy_.push_back(std::move(found->second.link));
     workers_.erase(found);
     scheduler_.worker_ended(id, orderly, cost_a_task);
