@@ -29,7 +29,8 @@ std::exception_ptr too_long(const job& work)
 std::chrono::nanoseconds wait_before(const job& work, int attempt)
 {
     thread_local std::minstd_rand random{std::random_device{}()};
-    auto whole = work.options.backoff.count() << std::min(attempt - 1, 6);
+    int doubled = std::min(attempt - 1, 6);
+    auto whole = std::min(work.options.backoff, std::chrono::nanoseconds::max() / 64).count() << doubled;
     return std::chrono::nanoseconds{std::uniform_int_distribution{whole / 2, whole}(random)};
 }
 

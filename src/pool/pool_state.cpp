@@ -127,7 +127,8 @@ void pool_state::submit(const std::shared_ptr<job>& work)
         auto& options = work->options;
         scheduler_.add_job(last_job_, {.size = work->size, .chunk_size = options.chunk_size, .priority = options.priority});
         if (options.deadline.count() > 0) {
-            work->waiters->until = std::chrono::steady_clock::now() + options.deadline;
+            auto now = std::chrono::steady_clock::now();
+            work->waiters->until = now + std::min<std::chrono::nanoseconds>(options.deadline, now.max() - now);
             if (executor_)
                 start_deadline(last_job_, *work);
         }
