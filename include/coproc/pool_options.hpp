@@ -64,6 +64,7 @@ struct call_options {
     /// part of up to half of it, so that tries don't come in step.
     std::chrono::nanoseconds backoff{0};
     /// Whether this error is worth a new try; null: every error is. Runs in the calling process, under the pool's lock.
+    /// What it throws fails the task instead.
     bool (*retry_if)(const std::exception_ptr&) = nullptr;
     /// What waits for a worker goes by priority, higher first; equals take turns, call by call.
     int priority = 0;

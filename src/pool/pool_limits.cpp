@@ -53,10 +53,18 @@ bool pool_state::goes_on(job& work, std::size_t index, const std::exception_ptr&
     return work.options.on_error == error_policy::finish_all;
 }
 
-bool pool_state::worth_a_try(const parcel& p, const std::exception_ptr& e) const
+// If whoever is asked throws, that is the error.
+bool pool_state::worth_a_try(const job& work, int attempt, std::exception_ptr& e)
 {
-    auto& options = p.of->options;
-    return p.attempt < options.retries && (!options.retry_if || options.retry_if(e));
+    auto& options = work.options;
+    if (attempt >= options.retries || !options.retry_if)
+        return attempt < options.retries;
+    try {
+        return options.retry_if(e);
+    } catch (...) {
+        e = std::current_exception();
+        return false;
+    }
 }
 
 // A chunk has ended without results: it is tried again, or its job hears of it.
@@ -67,9 +75,7 @@ void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e)
         discard(id);
         return scheduler_.settled(id);
     }
-    if (p.timed_out)
-        e = too_long(*p.of);
-    if (worth_a_try(p, e)) {
+    if (p.timed_out || worth_a_try(*p.of, p.attempt, e)) { // that its time was up was found to be worth it
         ++p.attempt;
         p.at = 0;
         p.now = phase::delayed;
@@ -133,7 +139,7 @@ void pool_state::time_is_up(chunk_id id)
         return start_clock(*p, limit - ran);
     p->timed_out = true;
     auto e = too_long(*p->of);
-    if (worth_a_try(*p, e))
+    if (worth_a_try(*p->of, p->attempt, e))
         return scheduler_.stop(id);
     auto index = scheduler_.place(id).first;
     scheduler_.abandon(id, goes_on(*p->of, index, e) ? unknown_size : index);

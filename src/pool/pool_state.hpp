@@ -126,7 +126,7 @@ private:
     void remove(worker_id id, bool orderly, bool cost_a_task);
     void fail(job& work, std::size_t index, std::exception_ptr e);
     void lost(chunk_id id, std::size_t index, std::exception_ptr e);
-    [[nodiscard]] bool worth_a_try(const parcel& p, const std::exception_ptr& e) const;
+    [[nodiscard]] static bool worth_a_try(const job& work, int attempt, std::exception_ptr& e);
     [[nodiscard]] bool goes_on(job& work, std::size_t index, const std::exception_ptr& e);
     void start_clock(parcel& p, std::chrono::nanoseconds time);
     void clock_rang(chunk_id id);
