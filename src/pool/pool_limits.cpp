@@ -103,11 +103,15 @@ void pool_state::start_clock(parcel& p, std::chrono::nanoseconds time)
 void pool_state::clock_rang(chunk_id id)
 {
     auto* p = find(id);
-    if (!p)
+    if (!p || !p->clock || p->clock->expiry() > std::chrono::steady_clock::now()) // it was set again since
         return;
     if (p->now == phase::delayed)
         return scheduler_.again(id);
     if (p->at == 0)
+        return;
+    look(*workers_.at(p->at).link); // it may have ended in time
+    p = find(id);
+    if (!p || p->at == 0)
         return;
     auto& link = *workers_.at(p->at).link;
     switch (p->now) {
@@ -125,10 +129,7 @@ void pool_state::clock_rang(chunk_id id)
 // then, the clock is set again.
 void pool_state::time_is_up(chunk_id id)
 {
-    look(*workers_.at(find(id)->at).link); // it may have ended in time
     auto* p = find(id);
-    if (!p || p->at == 0 || p->now != phase::runs)
-        return;
     auto& link = *workers_.at(p->at).link;
     auto limit = p->of->options.timeout;
     if (!link.begun(p->number))
@@ -158,6 +159,8 @@ void pool_state::start_deadline(job_id id, job& work)
                 return;
             for (auto& [id_of, worker] : self->workers_)
                 self->look(*worker.link); // it may have ended in time
+            while (auto a = self->scheduler_.next_decision())
+                self->carry_out(*a);
             if (found = self->jobs_.find(id); found == self->jobs_.end())
                 return;
             auto& late = *found->second;
