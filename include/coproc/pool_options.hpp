@@ -39,8 +39,8 @@ enum class error_policy {
 inline constexpr error_policy cancel_rest = error_policy::cancel_rest;
 inline constexpr error_policy finish_all = error_policy::finish_all;
 
-/// How one call is spread over the workers, and what it may cost; a time below zero is a usage_error. Trivially copyable, so that it can be written inside a
-/// co_await expression.
+/// How one call is spread over the workers, and what it may cost. Trivially copyable, so that it can be written inside a
+/// co_await expression. Times and retries below zero are usage_errors.
 ///
 /// With a time limit, retries or an error policy of its own, each task of a map travels alone (chunk_size is 1).
 struct call_options {
