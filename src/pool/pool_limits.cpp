@@ -71,7 +71,7 @@ bool pool_state::worth_a_try(const job& work, int attempt, std::exception_ptr& e
 void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e)
 {
     auto& p = *find(id);
-    if (scheduler_.place(id).job == 0) {
+    if (!scheduler_.wanted(id)) {
         discard(id);
         return scheduler_.settled(id);
     }

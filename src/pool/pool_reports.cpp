@@ -122,7 +122,7 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
     if (!p || p->at != link.id() || p->number != header.number || !link.begun(header.number))
         throw protocol_error{"a worker answered a task that it does not have"};
     auto place = scheduler_.place(id);
-    bool wanted = place.job != 0;
+    bool wanted = scheduler_.wanted(id);
     if (header.kind == frame_kind::result) {
         try {
             if (header.count != p->count)

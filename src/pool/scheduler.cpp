@@ -226,7 +226,7 @@ void scheduler::abandon(chunk_id chunk, std::size_t index)
     check_done(id);
 }
 
-// What waits here is forgotten; what waits in a worker's pipe is asked back.
+// What waits here is forgotten; what waits in a worker's pipe is asked back, and what runs is asked to stop.
 void scheduler::drop_after(job_id job, std::size_t index)
 {
     auto& state = jobs_[job];
@@ -239,7 +239,11 @@ void scheduler::drop_after(job_id job, std::size_t index)
             return true;
         });
     for (chunk_id chunk : out(job))
-        if (at(chunk).place.first >= index && !at(chunk).begun)
+        if (at(chunk).place.first < index)
+            continue;
+        else if (at(chunk).begun)
+            stop(chunk);
+        else
             decided_.push_back({act::withdraw, at(chunk).worker, job, chunk});
 }
 
@@ -316,7 +320,7 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
         return;
     if (!in_time) {
         found->begun = true;
-        if (found->place.job == 0)
+        if (!wanted(chunk))
             stop(chunk);
         return;
     }
@@ -492,6 +496,13 @@ chunk_place scheduler::place(chunk_id chunk) const
 {
     auto* found = chunks_.find(chunk);
     return found ? found->place : chunk_place{};
+}
+
+bool scheduler::wanted(chunk_id chunk) const
+{
+    auto [id, first, count] = place(chunk);
+    auto job = jobs_.find(id);
+    return job != jobs_.end() && first < job->second.failed_at;
 }
 
 bool scheduler::has_several(worker_id worker) const

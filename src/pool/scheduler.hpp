@@ -18,7 +18,7 @@
 //   - A worker with nothing to do takes a chunk that waits in another one's pipe, if it is worth a wake-up.
 //   - Workers that die before they came to a task are replaced, but only so often in a row.
 //   - A worker whose task was asked to stop may have to be killed: it is given nothing until that task has ended, and what
-//     waits in its pipe goes elsewhere. A task whose job has ended is asked to stop.
+//     waits in its pipe goes elsewhere. A task whose job has ended, or has failed before it, is asked to stop.
 #pragma once
 
 #include "pool/slot_map.hpp"
@@ -127,6 +127,8 @@ public:
     [[nodiscard]] std::optional<action> next_decision();
 
     [[nodiscard]] chunk_place place(chunk_id chunk) const;
+    /// Whether anybody still waits for its results: its job has neither ended nor failed before it.
+    [[nodiscard]] bool wanted(chunk_id chunk) const;
     /// The chunks of a worker, in the order they were sent.
     [[nodiscard]] std::vector<chunk_id> in_flight(worker_id worker) const;
     /// More than one: results may gather.
