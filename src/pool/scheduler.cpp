@@ -316,7 +316,7 @@ void scheduler::send(chunk_id chunk, worker_id worker)
 void scheduler::withdrawn(chunk_id chunk, bool in_time)
 {
     auto* found = chunks_.find(chunk);
-    if (!found)
+    if (!found || found->worker == 0) // it was asked back twice
         return;
     if (!in_time) {
         found->begun = true;
