@@ -331,7 +331,9 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
     auto job = jobs_.find(id);
     if (job != jobs_.end() && first < job->second.failed_at) {
         job->second.again.push_back(chunk);
-        return line_up(id);
+        if (!std::exchange(job->second.lined_up, true)) // it has had its turn
+            turns_[job->second.rules.priority].push_front(id);
+        return;
     }
     forget(chunk, id);
 }
@@ -447,6 +449,32 @@ std::optional<action> scheduler::even_out()
     return action{act::withdraw, at(chunk).worker, at(chunk).place.job, chunk};
 }
 
+// All workers are full: what waits in a pipe makes room for what waits here, if that has a higher priority.
+std::optional<action> scheduler::overtake()
+{
+    auto first = std::ranges::find_if(turns_, [&](auto& turns) {
+        return std::ranges::any_of(turns.second, [&](job_id job) {
+            auto found = jobs_.find(job);
+            return found != jobs_.end() && has_work(found->second);
+        });
+    });
+    if (first == turns_.end())
+        return std::nullopt;
+    std::optional<action> result;
+    int lowest = first->first;
+    for (auto& [id, worker] : workers_) {
+        if (worker.in_flight.size() < 2 || worker.stopping)
+            continue;
+        auto& last = at(worker.in_flight.back());
+        auto job = jobs_.find(last.place.job);
+        if (last.begun || job == jobs_.end() || job->second.rules.priority >= lowest)
+            continue;
+        lowest = job->second.rules.priority;
+        result = action{act::withdraw, id, job->first, worker.in_flight.back()};
+    }
+    return result;
+}
+
 std::optional<action> scheduler::start_or_stop()
 {
     bool leaving = closing_ && jobs_.empty();
@@ -488,6 +516,8 @@ std::optional<action> scheduler::next()
     if (auto a = start_or_stop())
         return a;
     if (auto a = assign())
+        return a;
+    if (auto a = overtake())
         return a;
     return even_out();
 }

@@ -10,7 +10,8 @@
 //
 // Rules
 //   - Jobs take turns, those of the highest priority among each other. Within a job, chunks that came back (from a dead or
-//     a slow worker) go before new ones. A job whose results are consumed one by one is read only so far ahead of them.
+//     a slow worker) go before new ones. What waits in a worker's pipe makes room for what has a higher priority. A job
+//     whose results are consumed one by one is read only so far ahead of them.
 //   - Each worker has two chunks in flight, and more while what waits in its pipe is worth less than `window` of work:
 //     waking a worker costs 60 µs where it has a core of its own, so it should not run dry between two messages.
 //   - Unless the caller set the size, chunks begin with one element; once the cost is known they are worth `target`, but
@@ -185,6 +186,7 @@ private:
     void drop_after(job_id job, std::size_t index);
     std::optional<action> start_or_stop();
     std::optional<action> assign();
+    std::optional<action> overtake();
     std::optional<action> even_out();
 
     scheduler_options options_;
