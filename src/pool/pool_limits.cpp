@@ -25,16 +25,16 @@ std::exception_ptr too_long(const job& work)
     return std::make_exception_ptr(timeout_error{task + " ran for more than " + in_words(work.options.timeout)});
 }
 
+} // namespace
+
 // Between a half and the whole of the time, which doubles from try to try (up to 64-fold).
-std::chrono::nanoseconds wait_before(const job& work, int attempt)
+std::chrono::nanoseconds pool_state::wait_before(const job& work, int attempt)
 {
     thread_local std::minstd_rand random{std::random_device{}()};
     int doubled = std::min(attempt - 1, 6);
     auto whole = std::min(work.options.backoff, std::chrono::nanoseconds::max() / 64).count() << doubled;
     return std::chrono::nanoseconds{std::uniform_int_distribution{whole / 2, whole}(random)};
 }
-
-} // namespace
 
 void pool_state::fail(job& work, std::size_t index, std::exception_ptr e)
 {

@@ -137,7 +137,9 @@ private:
     void release(job& work);
     void look_again_soon();
     void flush(seat& worker);
-    void end_inline(job& work, std::exception_ptr failure);
+    void end_inline(job& work, std::size_t index, std::exception_ptr failure);
+    std::optional<std::chrono::nanoseconds> failed_inline(job& work, std::size_t index, int& attempt, std::exception_ptr e, bool& on);
+    [[nodiscard]] static std::chrono::nanoseconds wait_before(const job& work, int attempt);
     template <class Slot>
     bool wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot);
     void cancel_wait(const std::shared_ptr<job>& work, std::uint64_t id);
