@@ -399,7 +399,7 @@ TEST_CASE("a worker that was being stopped when its loop ended is stopped on the
     });
 }
 
-TEST_CASE("a task that fails is tried again until it goes well, never twice at a time", "[CRA-021]")
+TEST_CASE("a task that fails is tried again until it goes well, never twice at a time")
 {
     auto what = GENERATE(fault::exception, fault::crash, fault::no_end);
     in_loop([=]() -> coproc::task<> {
