@@ -37,6 +37,7 @@ std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_optio
 }
 
 /// No workers: every task runs in the calling process, one after the other, in the coroutine that awaits it.
+/// Retries and error policies hold as with workers; there are no time limits, priorities, nor processes to survive a crash.
 struct inline_workers_t {
     explicit inline_workers_t() = default;
 };

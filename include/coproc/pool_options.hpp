@@ -59,7 +59,7 @@ inline constexpr error_policy cancel_rest = error_policy::cancel_rest;
 inline constexpr error_policy finish_all = error_policy::finish_all;
 
 /// How one call is spread over the workers, and what it may cost. Trivially copyable, so that it can be written inside a
-/// co_await expression.
+/// co_await expression. Times and retries below zero are usage_errors.
 ///
 /// With a time limit, retries or an error policy of its own, each task of a map travels alone (chunk_size is 1).
 struct call_options {
@@ -83,6 +83,7 @@ struct call_options {
     /// part of up to half of it, so that tries don't come in step.
     std::chrono::nanoseconds backoff{0};
     /// Whether this error is worth a new try; null: every error is. Runs in the calling process, under the pool's lock.
+    /// What it throws fails the task instead.
     bool (*retry_if)(const std::exception_ptr&) = nullptr;
     /// What waits for a worker goes by priority, higher first; equals take turns, call by call.
     int priority = 0;

@@ -5,34 +5,70 @@
 #include <coproc/detail/entry.hpp>
 #include <coproc/error.hpp>
 
+#include <asio/cancellation_type.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <thread>
+
 namespace coproc::detail {
-namespace {
 
-// One call of a job in this process, by the way of bytes, so that copies behave as with workers.
-struct inline_call {
-    buffer body, results;
-    std::optional<input_archive> in;
-    std::optional<output_archive> out;
-    std::optional<invocation> call;
-    const entry* what = nullptr;
+// The elements of a job, one after the other, by the way of bytes, so that copies behave as with workers.
+class inline_elements {
+public:
+    explicit inline_elements(job& work) : work_{work} {}
 
-    explicit inline_call(job& work)
+    /// Takes the next one from the input; false if there is none.
+    bool next()
     {
-        if (work.next(body, 1, unknown_size) == 0)
-            return;
-        in.emplace(body.data(), body.size(), &body.attachments());
-        what = &decode_entry(*in);
-        out.emplace(results);
-        call.emplace(invocation{*in, *out});
+        body_.clear();
+        attempt_ = 0;
+        if (work_.next(body_, 1, unknown_size) == 0)
+            return false;
+        ++count_;
+        return true;
     }
-    void keep(job& work, std::size_t index)
+    /// What is to be run: the same again for each try.
+    const entry& prepare()
     {
-        input_archive from{results.data(), results.size(), &results.attachments()};
-        work.results(from, index, 1);
+        call_.reset();
+        results_.clear();
+        attachments_ = body_.attachments();
+        in_.emplace(body_.data(), body_.size(), &attachments_);
+        auto& what = decode_entry(*in_);
+        out_.emplace(results_);
+        call_.emplace(invocation{*in_, *out_});
+        return what;
     }
+    invocation& call() { return *call_; }
+    void keep()
+    {
+        input_archive from{results_.data(), results_.size(), &results_.attachments()};
+        work_.results(from, index(), 1);
+    }
+    [[nodiscard]] std::size_t index() const { return count_ - 1; }
+    [[nodiscard]] std::size_t count() const { return count_; }
+    int& attempt() { return attempt_; }
+    /// As it would come from a worker.
+    [[nodiscard]] std::exception_ptr sent(const std::exception_ptr& e) const
+    {
+        buffer bytes;
+        output_archive out{bytes};
+        encode_exception(out, e, work_.name.c_str(), index());
+        input_archive in{bytes.data(), bytes.size()};
+        return decode_exception(in);
+    }
+
+private:
+    job& work_;
+    buffer body_, results_;
+    std::vector<attachment> attachments_;
+    std::optional<input_archive> in_;
+    std::optional<output_archive> out_;
+    std::optional<invocation> call_;
+    std::size_t count_ = 0;
+    int attempt_ = 0;
 };
-
-} // namespace
 
 bool pool_state::claim_inline(const job& work)
 {
@@ -40,83 +76,126 @@ bool pool_state::claim_inline(const job& work)
     return work.waiters->runs_inline && !std::exchange(work.waiters->begun_inline, true);
 }
 
-void pool_state::end_inline(job& work, std::exception_ptr failure)
+// The input's own failure, if any, comes after those of its elements.
+void pool_state::end_inline(job& work, std::size_t index, std::exception_ptr failure)
 {
     turn([&] {
         if (work.waiters->done)
             return; // it was cancelled
-        if (failure) { // as it would come from a worker
-            buffer bytes;
-            output_archive out{bytes};
-            encode_exception(out, failure, work.name.c_str(), 0);
-            input_archive in{bytes.data(), bytes.size()};
-            work.failure = decode_exception(in);
-        }
+        if (failure)
+            fail(work, index, failure);
         release(work);
     });
 }
 
+// A try has failed. How long the next one waits; nothing if there is none, and then `on` says whether the job goes on.
+std::optional<std::chrono::nanoseconds> pool_state::failed_inline(job& work, std::size_t index, int& attempt, std::exception_ptr e, bool& on)
+{
+    std::scoped_lock lock{mutex_};
+    if (work.waiters->done)
+        on = false;
+    else if (worth_a_try(work, attempt, e))
+        return wait_before(work, ++attempt);
+    else
+        on = goes_on(work, index, e);
+    return std::nullopt;
+}
+
 void pool_state::run_inline(job& work)
 {
+    inline_elements elements{work};
     std::exception_ptr failure;
+    bool on = true;
     try {
-        for (std::size_t index = 0;; ++index) {
-            inline_call one{work};
-            if (!one.what)
-                break;
-            one.what->plain(*one.call);
-            one.keep(work, index);
-        }
+        while (on && !done(work) && elements.next())
+            for (std::optional<std::chrono::nanoseconds> again{0}; again;) {
+                std::this_thread::sleep_for(*std::exchange(again, std::nullopt));
+                std::exception_ptr e;
+                try {
+                    elements.prepare().plain(elements.call());
+                    elements.keep();
+                } catch (...) {
+                    e = elements.sent(std::current_exception());
+                }
+                if (e)
+                    again = failed_inline(work, elements.index(), elements.attempt(), e, on);
+            }
     } catch (...) {
-        failure = std::current_exception();
+        failure = std::current_exception(); // of the input
     }
-    end_inline(work, failure);
+    end_inline(work, elements.count(), failure);
+}
+
+// One element, with its tries; false if the job ends with it.
+task<bool> pool_state::run_inline_element(job& work, inline_elements& elements)
+{
+    bool on = true;
+    asio::steady_timer timer{co_await asio::this_coro::executor};
+    for (std::optional<std::chrono::nanoseconds> again{0}; again;) {
+        if (auto time = *std::exchange(again, std::nullopt); time.count() > 0) {
+            timer.expires_after(time);
+            co_await timer.async_wait(asio::use_awaitable);
+        }
+        std::exception_ptr e;
+        try {
+            auto& what = elements.prepare();
+            if (what.plain)
+                what.plain(elements.call());
+            else {
+                auto end = what.coroutine(elements.call());
+                co_await std::move(end);
+            }
+            elements.keep();
+        } catch (...) {
+            e = elements.sent(std::current_exception());
+        }
+        auto cancelled = co_await asio::this_coro::cancellation_state;
+        if (e && cancelled.cancelled() != asio::cancellation_type::none)
+            std::rethrow_exception(e);
+        if (e)
+            again = failed_inline(work, elements.index(), elements.attempt(), e, on);
+    }
+    co_return on;
 }
 
 task<> pool_state::run_inline_coroutine(std::shared_ptr<job> work)
 {
+    inline_elements elements{*work};
     std::exception_ptr failure;
     try {
-        for (std::size_t index = 0;; ++index) {
-            inline_call one{*work};
-            if (!one.what)
-                break;
-            auto end = one.what->coroutine(*one.call);
-            co_await std::move(end);
-            one.keep(*work, index);
+        for (bool on = true; on && !done(*work) && elements.next();) {
+            auto end = run_inline_element(*work, elements);
+            on = co_await std::move(end);
         }
     } catch (...) {
         failure = std::current_exception();
     }
-    end_inline(*work, failure);
+    end_inline(*work, elements.count(), failure);
 }
 
-// One call, whose result is the stream's next item; nothing more of the input is read.
+// One element, whose result is the stream's next item; nothing more of the input is read.
 task<> pool_state::run_inline_step(std::shared_ptr<job> work)
 {
+    auto& elements = work->waiters->elements;
+    if (!elements)
+        elements = std::make_shared<inline_elements>(*work);
     std::exception_ptr failure;
-    bool ended = false, starved = false;
+    bool on = false;
     try {
-        inline_call one{*work};
-        starved = !one.what && work->more_later();
-        ended = !one.what && !starved;
-        if (one.what && one.what->plain)
-            one.what->plain(*one.call);
-        else if (one.what) {
-            auto end = one.what->coroutine(*one.call);
-            co_await std::move(end);
+        if (elements->next()) {
+            auto end = run_inline_element(*work, *elements);
+            on = co_await std::move(end);
+        } else if (work->more_later()) {
+            on = true;
+            auto change = wait(work);
+            co_await std::move(change);
         }
-        if (one.what)
-            one.keep(*work, work->waiters->steps++);
     } catch (...) {
         failure = std::current_exception();
+        on = false;
     }
-    if (failure || ended)
-        end_inline(*work, failure);
-    if (starved) {
-        auto change = wait(work);
-        co_await std::move(change);
-    }
+    if (!on)
+        end_inline(*work, elements->count(), failure);
 }
 
 } // namespace coproc::detail

@@ -13,6 +13,8 @@
 #include <asio/error.hpp>
 #include <asio/this_coro.hpp>
 
+#include <algorithm>
+
 namespace coproc {
 namespace detail {
 
@@ -20,6 +22,8 @@ job::job(const call_options& asked) : options{asked}, name{asked.name}
 {
     if (options.retries < 0)
         throw usage_error{"a task can't be tried again " + std::to_string(options.retries) + " times"};
+    if (std::min({options.timeout, options.deadline, options.backoff}).count() < 0)
+        throw usage_error{"a task can't have a limit of time, or a time to wait, below zero"};
     options.name = {};
     if (options.timeout.count() > 0 || options.retries > 0 || options.on_error != error_policy::cancel_rest)
         options.chunk_size = 1;

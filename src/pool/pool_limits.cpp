@@ -25,15 +25,16 @@ std::exception_ptr too_long(const job& work)
     return std::make_exception_ptr(timeout_error{task + " ran for more than " + in_words(work.options.timeout)});
 }
 
+} // namespace
+
 // Between a half and the whole of the time, which doubles from try to try (up to 64-fold).
-std::chrono::nanoseconds wait_before(const job& work, int attempt)
+std::chrono::nanoseconds pool_state::wait_before(const job& work, int attempt)
 {
     thread_local std::minstd_rand random{std::random_device{}()};
-    auto whole = work.options.backoff.count() << std::min(attempt - 1, 6);
+    int doubled = std::min(attempt - 1, 6);
+    auto whole = std::min(work.options.backoff, std::chrono::nanoseconds::max() / 64).count() << doubled;
     return std::chrono::nanoseconds{std::uniform_int_distribution{whole / 2, whole}(random)};
 }
-
-} // namespace
 
 void pool_state::fail(job& work, std::size_t index, std::exception_ptr e)
 {
@@ -52,10 +53,18 @@ bool pool_state::goes_on(job& work, std::size_t index, const std::exception_ptr&
     return work.options.on_error == error_policy::finish_all;
 }
 
-bool pool_state::worth_a_try(const parcel& p, const std::exception_ptr& e) const
+// If whoever is asked throws, that is the error.
+bool pool_state::worth_a_try(const job& work, int attempt, std::exception_ptr& e)
 {
-    auto& options = p.of->options;
-    return p.attempt < options.retries && (!options.retry_if || options.retry_if(e));
+    auto& options = work.options;
+    if (attempt >= options.retries || !options.retry_if)
+        return attempt < options.retries;
+    try {
+        return options.retry_if(e);
+    } catch (...) {
+        e = std::current_exception();
+        return false;
+    }
 }
 
 // Whoever waits for the next item of a stream looks again.
@@ -70,13 +79,11 @@ void pool_state::announce(job& work)
 void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e)
 {
     auto& p = *find(id);
-    if (scheduler_.place(id).job == 0) {
+    if (!scheduler_.wanted(id)) {
         discard(id);
         return scheduler_.settled(id);
     }
-    if (p.timed_out)
-        e = too_long(*p.of);
-    if (worth_a_try(p, e)) {
+    if (p.timed_out || worth_a_try(*p.of, p.attempt, e)) { // that its time was up was found to be worth it
         ++p.attempt;
         p.at = 0;
         p.now = phase::delayed;
@@ -106,11 +113,15 @@ void pool_state::start_clock(parcel& p, std::chrono::nanoseconds time)
 void pool_state::clock_rang(chunk_id id)
 {
     auto* p = find(id);
-    if (!p)
+    if (!p || !p->clock || p->clock->expiry() > std::chrono::steady_clock::now()) // it was set again since
         return;
     if (p->now == phase::delayed)
         return scheduler_.again(id);
     if (p->at == 0)
+        return;
+    look(*workers_.at(p->at).link); // it may have ended in time
+    p = find(id);
+    if (!p || p->at == 0)
         return;
     auto& link = *workers_.at(p->at).link;
     switch (p->now) {
@@ -128,10 +139,7 @@ void pool_state::clock_rang(chunk_id id)
 // then, the clock is set again.
 void pool_state::time_is_up(chunk_id id)
 {
-    look(*workers_.at(find(id)->at).link); // it may have ended in time
     auto* p = find(id);
-    if (!p || p->at == 0 || p->now != phase::runs)
-        return;
     auto& link = *workers_.at(p->at).link;
     auto limit = p->of->options.timeout;
     if (!link.begun(p->number))
@@ -142,7 +150,7 @@ void pool_state::time_is_up(chunk_id id)
         return start_clock(*p, limit - ran);
     p->timed_out = true;
     auto e = too_long(*p->of);
-    if (worth_a_try(*p, e))
+    if (worth_a_try(*p->of, p->attempt, e))
         return scheduler_.stop(id);
     auto index = scheduler_.place(id).first;
     scheduler_.abandon(id, goes_on(*p->of, index, e) ? unknown_size : index);
@@ -162,6 +170,8 @@ void pool_state::start_deadline(job_id id, job& work)
                 return;
             for (auto& [id_of, worker] : self->workers_)
                 self->look(*worker.link); // it may have ended in time
+            while (auto a = self->scheduler_.next_decision())
+                self->carry_out(*a);
             if (found = self->jobs_.find(id); found == self->jobs_.end())
                 return;
             auto& late = *found->second;

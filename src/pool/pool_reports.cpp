@@ -122,7 +122,7 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
     if (!p || p->at != link.id() || p->number != header.number || !link.begun(header.number))
         throw protocol_error{"a worker answered a task that it does not have"};
     auto place = scheduler_.place(id);
-    bool wanted = place.job != 0;
+    bool wanted = scheduler_.wanted(id);
     if ((header.flags & frame::retires) != 0)
         scheduler_.retire(link.id());
     if (header.kind == frame_kind::result) {
@@ -184,6 +184,11 @@ void pool_state::ended(worker_link& link, const exit_status& status)
 void pool_state::remove(worker_id id, bool orderly, bool cost_a_task)
 {
     auto found = workers_.find(id);
+    for (chunk_id lost : scheduler_.in_flight(id))
+        if (auto* p = find(lost)) { // it is nowhere until it is sent elsewhere
+            p->at = 0;
+            p->clock.reset();
+        }
     to_destroy_.push_back(std::move(found->second.link));
     workers_.erase(found);
     scheduler_.worker_ended(id, orderly, cost_a_task);

@@ -132,7 +132,8 @@ void pool_state::submit(const std::shared_ptr<job>& work)
                                        .ahead = options.in_flight == 0 ? unknown_size : options.in_flight,
                                        .concurrent = work->coroutine && options_.concurrency > 1});
         if (options.deadline.count() > 0) {
-            work->waiters->until = std::chrono::steady_clock::now() + options.deadline;
+            auto now = std::chrono::steady_clock::now();
+            work->waiters->until = now + std::min<std::chrono::nanoseconds>(options.deadline, now.max() - now);
             if (executor_)
                 start_deadline(last_job_, *work);
         }

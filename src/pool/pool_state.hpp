@@ -31,11 +31,13 @@
 
 namespace coproc::detail {
 
+class inline_elements;
+
 struct job_waiters { // what the pool knows of a job
     job_id id = 0;
     bool done = false;
     bool runs_inline = false, begun_inline = false;
-    std::size_t steps = 0; ///< of an inline stream
+    std::shared_ptr<inline_elements> elements; ///< of an inline stream
     std::size_t failed_at = unknown_size;
     std::chrono::steady_clock::time_point until{}; ///< its deadline, if it has one
     std::unique_ptr<asio::steady_timer> deadline;
@@ -137,7 +139,7 @@ private:
     void remove(worker_id id, bool orderly, bool cost_a_task);
     void fail(job& work, std::size_t index, std::exception_ptr e);
     void lost(chunk_id id, std::size_t index, std::exception_ptr e);
-    [[nodiscard]] bool worth_a_try(const parcel& p, const std::exception_ptr& e) const;
+    [[nodiscard]] static bool worth_a_try(const job& work, int attempt, std::exception_ptr& e);
     [[nodiscard]] bool goes_on(job& work, std::size_t index, const std::exception_ptr& e);
     void start_clock(parcel& p, std::chrono::nanoseconds time);
     void clock_rang(chunk_id id);
@@ -149,7 +151,10 @@ private:
     void announce(job& work);
     void look_again_soon();
     void flush(seat& worker);
-    void end_inline(job& work, std::exception_ptr failure);
+    task<bool> run_inline_element(job& work, inline_elements& elements);
+    void end_inline(job& work, std::size_t index, std::exception_ptr failure);
+    std::optional<std::chrono::nanoseconds> failed_inline(job& work, std::size_t index, int& attempt, std::exception_ptr e, bool& on);
+    [[nodiscard]] static std::chrono::nanoseconds wait_before(const job& work, int attempt);
     template <class Slot>
     bool wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot);
     void cancel_wait(const std::shared_ptr<job>& work, std::uint64_t id);

@@ -262,7 +262,7 @@ void scheduler::abandon(chunk_id chunk, std::size_t index)
     check_done(id);
 }
 
-// What waits here is forgotten; what waits in a worker's pipe is asked back.
+// What waits here is forgotten; what waits in a worker's pipe is asked back, and what runs is asked to stop.
 void scheduler::drop_after(job_id job, std::size_t index)
 {
     auto& state = jobs_[job];
@@ -275,7 +275,11 @@ void scheduler::drop_after(job_id job, std::size_t index)
             return true;
         });
     for (chunk_id chunk : out(job))
-        if (at(chunk).place.first >= index && !at(chunk).begun)
+        if (at(chunk).place.first < index)
+            continue;
+        else if (at(chunk).begun)
+            stop(chunk);
+        else
             decided_.push_back({act::withdraw, at(chunk).worker, job, chunk});
 }
 
@@ -353,7 +357,7 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
         return; // it was asked back twice
     if (!in_time) {
         found->begun = true;
-        if (found->place.job == 0)
+        if (!wanted(chunk))
             stop(chunk);
         return;
     }
@@ -364,7 +368,8 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
     auto job = jobs_.find(id);
     if (job != jobs_.end() && first < job->second.failed_at) {
         job->second.again.push_back(chunk);
-        line_up(id);
+        if (!std::exchange(job->second.lined_up, true)) // it has had its turn
+            turns_[job->second.rules.concurrent][job->second.rules.priority].push_front(id);
         return;
     }
     forget(chunk, id);
@@ -461,6 +466,8 @@ std::optional<action> scheduler::assign(bool concurrent)
             chunk_id chunk = state.again.back();
             if (options_.max_tasks_per_worker != 0 && worker->assigned + at(chunk).place.count > options_.max_tasks_per_worker) {
                 worker->assigned = options_.max_tasks_per_worker; // it can't take what is next: it is replaced by one that can
+                if (auto a = start_or_stop())
+                    return a;
                 continue;
             }
             state.again.pop_back();
@@ -485,6 +492,33 @@ std::optional<action> scheduler::even_out()
         return std::nullopt;
     chunk_id chunk = most->in_flight.back();
     return action{act::withdraw, at(chunk).worker, at(chunk).place.job, chunk};
+}
+
+// All workers are full: what waits in a pipe makes room for what waits here, if that has a higher priority.
+std::optional<action> scheduler::overtake(bool concurrent)
+{
+    auto& lines = turns_[concurrent];
+    auto first = std::ranges::find_if(lines, [&](auto& turns) {
+        return std::ranges::any_of(turns.second, [&](job_id job) {
+            auto found = jobs_.find(job);
+            return found != jobs_.end() && has_work(found->second);
+        });
+    });
+    if (first == lines.end())
+        return std::nullopt;
+    std::optional<action> result;
+    int lowest = first->first;
+    for (auto& [id, worker] : workers_) {
+        if (worker.in_flight.size() < 2 || worker.stopping)
+            continue;
+        auto& last = at(worker.in_flight.back());
+        auto job = jobs_.find(last.place.job);
+        if (last.begun || last.concurrent != concurrent || job == jobs_.end() || job->second.rules.priority >= lowest)
+            continue;
+        lowest = job->second.rules.priority;
+        result = action{act::withdraw, id, job->first, worker.in_flight.back()};
+    }
+    return result;
 }
 
 std::optional<action> scheduler::start_or_stop()
@@ -530,6 +564,9 @@ std::optional<action> scheduler::next()
     for (bool concurrent : {false, true})
         if (auto a = assign(concurrent))
             return a;
+    for (bool concurrent : {false, true})
+        if (auto a = overtake(concurrent))
+            return a;
     return even_out();
 }
 
@@ -537,6 +574,13 @@ chunk_place scheduler::place(chunk_id chunk) const
 {
     auto* found = chunks_.find(chunk);
     return found ? found->place : chunk_place{};
+}
+
+bool scheduler::wanted(chunk_id chunk) const
+{
+    auto [id, first, count] = place(chunk);
+    auto job = jobs_.find(id);
+    return job != jobs_.end() && first < job->second.failed_at;
 }
 
 bool scheduler::has_several(worker_id worker) const

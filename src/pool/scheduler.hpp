@@ -10,7 +10,8 @@
 //
 // Rules
 //   - Jobs take turns, those of the highest priority among each other. Within a job, chunks that came back (from a dead or
-//     a slow worker) go before new ones. A job whose results are consumed one by one is read only so far ahead of them.
+//     a slow worker) go before new ones. What waits in a worker's pipe makes room for what has a higher priority. A job
+//     whose results are consumed one by one is read only so far ahead of them.
 //   - Each worker has two chunks in flight, and more while what waits in its pipe is worth less than `window` of work:
 //     waking a worker costs 60 µs where it has a core of its own, so it should not run dry between two messages.
 //   - Concurrent jobs (coroutines, if workers run several at a time) have room of their own at a worker: as many chunks as
@@ -22,7 +23,7 @@
 //   - A worker with nothing to do takes a chunk that waits in another one's pipe, if it is worth a wake-up.
 //   - Workers that die before they came to a task are replaced, but only so often in a row.
 //   - A worker whose task was asked to stop may have to be killed: it is given nothing until that task has ended, and what
-//     waits in its pipe goes elsewhere. A task whose job has ended is asked to stop.
+//     waits in its pipe goes elsewhere. A task whose job has ended, or has failed before it, is asked to stop.
 #pragma once
 
 #include "pool/slot_map.hpp"
@@ -135,6 +136,8 @@ public:
     [[nodiscard]] std::optional<action> next_decision();
 
     [[nodiscard]] chunk_place place(chunk_id chunk) const;
+    /// Whether anybody still waits for its results: its job has neither ended nor failed before it.
+    [[nodiscard]] bool wanted(chunk_id chunk) const;
     /// The chunks of a worker, in the order they were sent.
     [[nodiscard]] std::vector<chunk_id> in_flight(worker_id worker) const;
     /// More than one: results may gather.
@@ -200,6 +203,7 @@ private:
     void drop_after(job_id job, std::size_t index);
     std::optional<action> start_or_stop();
     std::optional<action> assign(bool concurrent);
+    std::optional<action> overtake(bool concurrent);
     std::optional<action> even_out();
 
     scheduler_options options_;
