@@ -34,6 +34,7 @@ namespace detail {
 template <class R>
 task<R> finish_in_pool(pool workers, async_result<R> result)
 {
+    [[maybe_unused]] pool alive = std::move(workers); // until this is done, and no longer
     auto end = result.get(); // named: see "known traps" in the design page
     co_return co_await std::move(end);
 }
