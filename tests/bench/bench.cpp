@@ -1,5 +1,5 @@
-// The pool's benchmarks: what starting, calling, mapping, payloads, a crash and coroutines cost, with two workers.
-//   bench [W1 W2 W3 W4 W5 W10 W12] all of them without names
+// The pool's benchmarks: what starting, calling, mapping, payloads, a crash, a stream and coroutines cost, with two workers.
+//   bench [W1 W2 W3 W4 W5 W10 W11 W12]     all of them without names
 // Each figure is one JSON line. They are meant to be compared, as ratios, with others of the same run on the same machine.
 #include "figure.hpp"
 
@@ -17,6 +17,7 @@
 #include <fstream>
 #include <iterator>
 #include <numeric>
+#include <ranges>
 #include <set>
 #include <string>
 #include <unistd.h>
@@ -248,6 +249,41 @@ coproc::task<number> nap(number n)
     co_return n;
 }
 
+// What this process has in RAM that is its own.
+double own_megabytes()
+{
+    std::ifstream file{"/proc/self/statm"};
+    double size = 0, resident = 0, shared = 0;
+    file >> size >> resident >> shared;
+    return (resident - shared) * static_cast<double>(::sysconf(_SC_PAGESIZE)) / 1e6;
+}
+
+// Five million items, and a consumer that takes one of them every two milliseconds.
+coproc::task<> w11()
+{
+    coproc::pool pool{workers};
+    co_await pool.apply(add_one, 1);
+    number drawn = 0, got = 0;
+    auto inputs = std::views::iota(number{0}, number{5'000'000}) | std::views::transform([&](number n) { return ++drawn, n; });
+    double before = own_megabytes(), most = before;
+    {
+        auto results = pool.imap(square, inputs);
+        asio::steady_timer pause{co_await asio::this_coro::executor};
+        for (auto begin = clock::now(); seconds_since(begin) < 2;) {
+            auto next = results.next();
+            auto result = co_await std::move(next);
+            if (result != got * got)
+                wrong("a streamed result");
+            ++got;
+            most = std::max(most, own_megabytes());
+            pause.expires_after(std::chrono::milliseconds{2});
+            co_await pause.async_wait(asio::use_awaitable);
+        }
+    }
+    figure("W11.imap.drawn_ahead", static_cast<double>(drawn - got), "items", "the window is 256 items for each of 2 workers");
+    figure("W11.imap.rss_growth", most - before, "MB");
+}
+
 coproc::task<> w12()
 {
     coproc::pool pool{{.workers = workers, .concurrency = 5000}};
@@ -266,7 +302,7 @@ coproc::task<> w12()
 
 coproc::task<> async_main(std::vector<std::string> arguments)
 {
-    std::pair<std::string, coproc::task<> (*)()> all[] = {{"W1", w1}, {"W2", w2}, {"W3", w3}, {"W4", w4}, {"W5", w5}, {"W10", w10}, {"W12", w12}};
+    std::pair<std::string, coproc::task<> (*)()> all[] = {{"W1", w1}, {"W2", w2}, {"W3", w3}, {"W4", w4}, {"W5", w5}, {"W10", w10}, {"W11", w11}, {"W12", w12}};
     for (auto& [name, workload] : all)
         if (arguments.size() < 2 || std::find(arguments.begin() + 1, arguments.end(), name) != arguments.end())
             co_await workload();
