@@ -41,6 +41,7 @@ int hold_and_count(const std::string& path, int n)
     note(path, 10);
     return n == 0 ? hold(path, n) : n;
 }
+std::size_t size_of_text(const std::string& text) { return text.size(); }
 std::string text_of(int n) { return std::to_string(n); }
 std::string large(int n) { return std::string(8 << 20, static_cast<char>('a' + n % 26)); }
 coproc::task<int> coroutine(int n) { co_return n + 1; }
@@ -221,7 +222,7 @@ TEST_CASE("a stream that finishes all gives what can be had, in order, and throw
     });
 }
 
-TEST_CASE("a stream that collects gives an outcome for each element")
+TEST_CASE("a stream that collects gives an outcome for each element", "[POOL-041]")
 {
     in_loop([]() -> coproc::task<> {
         coproc::pool pool{2};
@@ -266,7 +267,7 @@ TEST_CASE("large results that nobody takes stop the input")
     });
 }
 
-TEST_CASE("destroying a stream withdraws what waits and stops what runs")
+TEST_CASE("destroying a stream withdraws what waits and stops what runs", "[CAN-016]")
 {
     in_loop([]() -> coproc::task<> {
         board board;
@@ -297,7 +298,7 @@ TEST_CASE("cancelling a next withdraws the stream, and the pool goes on")
     });
 }
 
-TEST_CASE("a stream whose pool is closed goes on to its end; one whose pool is terminated throws")
+TEST_CASE("a stream whose pool is closed goes on to its end; one whose pool is terminated throws", "[POOL-032]")
 {
     in_loop([]() -> coproc::task<> {
         coproc::pool pool{2};
@@ -323,6 +324,24 @@ TEST_CASE("a stream outlives its pool's handle and says that it was cancelled")
     });
 }
 
+TEST_CASE("ten tasks with 100 MB each are cancelled, and the pool ends", "[CAN-014]")
+{
+    in_loop([]() -> coproc::task<> {
+        coproc::pool pool{2};
+        std::string much(100'000'000, 'x');
+        std::vector<coproc::async_result<std::size_t>> submitted;
+        for (int i = 0; i < 10; ++i)
+            submitted.push_back(pool.submit(size_of_text, much));
+        for (auto& result : submitted)
+            result.cancel();
+        for (auto& result : submitted) {
+            auto e = co_await failure_of(result.get());
+            CHECK((!e || is<coproc::cancelled_error>(e))); // one that was quicker has its result
+        }
+        co_await pool.close();
+    });
+}
+
 TEST_CASE("several streams and calls share a pool")
 {
     in_loop([]() -> coproc::task<> {
@@ -338,13 +357,15 @@ TEST_CASE("several streams and calls share a pool")
     });
 }
 
-TEST_CASE("coroutines stream their results too")
+TEST_CASE("coroutines stream their results too, in order", "[ASY-003]")
 {
     in_loop([]() -> coproc::task<> {
         coproc::pool pool{{.workers = 2, .concurrency = 10}};
         auto results = co_await all_of(pool.imap(coroutine, numbers(100)));
-        REQUIRE(results.size() == 100);
-        CHECK(results.back() == 100);
+        auto expected = numbers(101);
+        expected.erase(expected.begin());
+        CHECK(results == expected);
+        CHECK(co_await pool.map(coroutine, numbers(100)) == expected);
     });
 }
 
@@ -403,7 +424,7 @@ TEST_CASE("without workers streams give the same, and read no more of the input 
     });
 }
 
-TEST_CASE("as_completed gives each result once, as soon as its task has ended, whatever came of it", "[EXE-026]")
+TEST_CASE("as_completed gives each result once, as soon as its task has ended, whatever came of it")
 {
     in_loop([]() -> coproc::task<> {
         board board;

@@ -130,7 +130,7 @@ TEST_CASE("a worker that is old enough is replaced after its task")
 }
 
 #ifndef COPROC_TEST_IS_SANITIZED // whose shadow memory counts too
-TEST_CASE("a worker gets no more memory than its limit: std::bad_alloc, and it goes on", "[LIM-005]")
+TEST_CASE("a worker gets no more memory than its limit: std::bad_alloc, and it goes on", "[LIM-006]")
 {
     in_loop([]() -> coproc::task<> {
         coproc::pool pool{{.workers = 1, .memory_limit = 256u << 20}};
