@@ -41,7 +41,7 @@ int hoard(int)
     kept.emplace_back(32 << 20, 'x');
     return ::getpid();
 }
-std::size_t allocate(std::size_t bytes) { return std::vector<char>(bytes, 1).size(); }
+[[maybe_unused]] std::size_t allocate(std::size_t bytes) { return std::vector<char>(bytes, 1).size(); }
 int burn(int)
 {
     for (;;)
