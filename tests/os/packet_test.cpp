@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -68,7 +69,8 @@ int error_of_receive(int socket, std::span<std::byte> to)
 
 TEST_CASE("a packet arrives whole, with its bytes and descriptors in order", "[os]")
 {
-    const int count = GENERATE(0, 1, 2, 64, 252, 253);
+    const int asked = GENERATE(0, 1, 2, 64, 252, 253);
+    const int count = std::min(asked, (support::descriptor_limit() - 50) / 3); // here, on the way's ends, and received
     const auto pair = os::make_packet_pair();
     std::vector<os::descriptor> owned;
     std::vector<int> numbers;

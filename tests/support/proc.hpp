@@ -23,6 +23,8 @@ namespace support {
 /// Descriptor number → what it refers to ("/a/file", "pipe:[1234]", "/memfd:name (deleted)", "anon_inode:[eventpoll]").
 /// The descriptor by which this very list is read is left out.
 [[nodiscard]] std::map<int, std::string> open_descriptors(pid_t process);
+/// How many this process may have.
+[[nodiscard]] int descriptor_limit();
 
 /// Thread numbers of the process and their names.
 [[nodiscard]] std::map<pid_t, std::string> threads_of(pid_t process);
