@@ -222,11 +222,13 @@ void guard_this_program()
     std::_Exit(code);
 }
 
-time_limit::time_limit(std::chrono::seconds limit) : before_{page == nullptr ? never : page->deadline.load()}
+time_limit::time_limit(std::chrono::seconds limit) : left_{page == nullptr ? never : page->deadline.load()}
 {
+    if (left_ != never)
+        left_ -= now();
     set_deadline(now() + static_cast<long>(limit.count()) * second * slowness);
 }
 
-time_limit::~time_limit() { set_deadline(before_); }
+time_limit::~time_limit() { set_deadline(left_ == never ? never : now() + left_); }
 
 } // namespace support

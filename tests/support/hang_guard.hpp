@@ -19,7 +19,8 @@ namespace support {
 /// guard's own tests).
 void guard_this_program();
 
-/// Gives the current test case `limit` from now on, instead of 60 seconds from its start, for as long as this lives.
+/// Gives the current test case `limit` from now on, instead of 60 seconds from its start, for as long as this lives; what
+/// was left of the 60 is left afterwards.
 /// Under a sanitizer every limit is three times as long. More than 75 seconds leave the guard no time for its stacks, as
 /// ctest ends everything after 120.
 class time_limit {
@@ -30,7 +31,7 @@ public:
     time_limit& operator=(const time_limit&) = delete;
 
 private:
-    long before_;
+    long left_;
 };
 
 } // namespace support
