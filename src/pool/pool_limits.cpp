@@ -90,11 +90,10 @@ void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e)
         scheduler_.retry(id); // may be the end of it, when its job has failed
         return p.of->options.backoff.count() > 0 ? start_clock(p, wait_before(*p.of, p.attempt)) : scheduler_.again(id);
     }
-    auto work = p.of;
-    bool on = goes_on(*work, index, e);
+    bool on = goes_on(*p.of, index, e);
+    announce(*p.of);
     discard(id);
     on ? scheduler_.settled(id) : scheduler_.failed(id, index);
-    announce(*work);
 }
 
 void pool_state::start_clock(parcel& p, std::chrono::nanoseconds time)

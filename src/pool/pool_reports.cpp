@@ -136,10 +136,9 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
         }
         if (p->timed_out)
             return lost(id, place.first, nullptr);
-        auto work = p->of;
+        announce(*p->of);
         discard(id);
-        scheduler_.finished(id, header.time);
-        return announce(*work);
+        return scheduler_.finished(id, header.time);
     }
     std::size_t index = place.first + std::min<std::size_t>(header.count, p->count - 1);
     std::exception_ptr e;

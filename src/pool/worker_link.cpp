@@ -294,8 +294,11 @@ std::optional<exit_status> worker_link::poll_end() { return process_ ? process_-
 
 void worker_link::send_signal(int number)
 {
-    if (process_)
-        process_->send_signal(number);
+    try {
+        if (process_)
+            process_->send_signal(number);
+    } catch (const std::system_error&) { // it has made itself somebody else's; its parent's death will end it
+    }
 }
 
 void worker_link::condemn()
@@ -309,10 +312,7 @@ void worker_link::kill()
     set_.remove(watched_control_);
     watched_control_ = -1;
     starting_.reset();
-    try {
-        send_signal(SIGKILL);
-    } catch (const std::system_error&) { // it has made itself somebody else's; its parent's death will end it
-    }
+    send_signal(SIGKILL);
 }
 
 } // namespace coproc::detail

@@ -372,7 +372,8 @@ TEST_CASE("a map collects from an input of unknown length, whose own failure it 
         CHECK(all[65]->text == "98");
         auto failing = odd_ones | std::views::transform([](int n) { return n == 50 ? throw std::logic_error{"the input"} : n; });
         CHECK(is<std::logic_error>(co_await failure_of(pool.map(named, failing, {.on_error = collect})), "the input"));
-        auto none = co_await pool.map(named, std::vector<int>{}, {.on_error = collect});
+        std::vector<int> nothing;
+        auto none = co_await pool.map(named, nothing, {.on_error = collect});
         CHECK(none.empty());
     });
 }

@@ -248,9 +248,9 @@ TEST_CASE("a call that is not awaited stops its process when it is dropped")
         board board;
         {
             auto dropped = coproc::call(hang, board.path());
-            CHECK(coproc::active_children().size() <= 1);
+            co_await reached(board, 0, 1);
+            CHECK(coproc::active_children().size() == 1);
         }
         CHECK(coproc::active_children().empty());
-        co_return;
     });
 }
