@@ -85,6 +85,12 @@ bool asks_and_refuses(const std::exception_ptr&)
     ++asked;
     return false;
 }
+bool any_error(const std::exception_ptr&) { return true; }
+int counts_and_throws(const std::string& path)
+{
+    note(path, 7);
+    throw std::runtime_error{"never"};
+}
 bool only_crashes(const std::exception_ptr& e) { return is<coproc::worker_crashed>(e); }
 bool asks_in_anger(const std::exception_ptr&) { throw std::domain_error{"no answer"}; }
 
@@ -677,4 +683,14 @@ TEST_CASE("a task waits for its next try while the pool has no loop, and runs on
         CHECK_FALSE(co_await waits->wait_for(10ms));
     });
     in_loop([&]() -> coproc::task<> { CHECK(co_await waits->get() == 2); });
+}
+
+TEST_CASE("a retry_if that always says yes gives no more tries than were asked for")
+{
+    in_loop([]() -> coproc::task<> {
+        board board;
+        coproc::pool pool{1};
+        CHECK(is<std::runtime_error>(co_await failure_of(pool.apply({.retries = 2, .retry_if = any_error}, counts_and_throws, board.path())), "never"));
+        CHECK(board[7] == 3);
+    });
 }
