@@ -35,10 +35,18 @@ public:
         results_.clear();
         attachments_ = body_.attachments();
         in_.emplace(body_.data(), body_.size(), &attachments_);
-        auto& what = decode_entry(*in_);
         out_.emplace(results_);
         call_.emplace(invocation{*in_, *out_});
-        return what;
+        if (!work_.callee_goes_apart())
+            return decode_entry(*in_);
+        if (!function_) {
+            auto bytes = work_.callee;
+            function_.emplace(std::span<const std::byte>{bytes->data(), bytes->size()}, bytes->attachments(), bytes);
+        }
+        std::uint64_t number = 0;
+        in_->load_binary(&number, sizeof number);
+        call_->function = &*function_;
+        return function_->what();
     }
     invocation& call() { return *call_; }
     void keep()
@@ -66,6 +74,7 @@ private:
     std::optional<input_archive> in_;
     std::optional<output_archive> out_;
     std::optional<invocation> call_;
+    std::optional<kept_function> function_;
     std::size_t count_ = 0;
     int attempt_ = 0;
 };

@@ -30,6 +30,16 @@ job::job(const call_options& asked) : options{asked}, name{asked.name}
 }
 job::~job() = default;
 
+void job::put_function(buffer& body) const
+{
+    if (callee_goes_apart()) {
+        body.append(&waiters->id, sizeof waiters->id);
+        return;
+    }
+    body.append(callee->data(), callee->size());
+    body.attachments() = callee->attachments();
+}
+
 std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_options options, bool in_line)
 {
     if (options.workers < 0)

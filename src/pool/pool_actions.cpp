@@ -153,8 +153,11 @@ void pool_state::send(parcel& p, worker_id to)
     };
     for (std::size_t tries = 0; tries < link.slots() && in_use(link.next_number()); ++tries)
         link.skip_number();
+    bool apart = p.of->callee_goes_apart();
     try {
-        p.number = link.send_task(p.body, p.count, place.first, p.keep);
+        if (apart)
+            link.send_function(p.of->waiters->id, *p.of->callee);
+        p.number = link.send_task(p.body, p.count, place.first, p.keep, apart ? frame::apart : std::uint8_t{0});
     } catch (...) {
         chunk_id id = p.id;
         bool on = goes_on(*p.of, place.first, std::current_exception());
@@ -240,7 +243,19 @@ void pool_state::finish(job_id id)
     auto work = std::move(found->second);
     jobs_.erase(found);
     release(*work);
+    if (work->callee_goes_apart())
+        drop_function(id, *work);
     jobs_to_destroy_.push_back(std::move(work));
+}
+
+// Its memory goes with its last task, which may be at it still.
+void pool_state::drop_function(job_id id, job& work)
+{
+    for (auto& [at, worker] : workers_)
+        if (worker.link->drop_function(id))
+            worker.dirty = true;
+    if (std::ranges::none_of(parcels_, [&](auto& p) { return p.of.get() == &work; }))
+        work.callee.reset();
 }
 
 // Whoever waits for it goes on.

@@ -146,6 +146,7 @@ private:
     void time_is_up(chunk_id id);
     void start_deadline(job_id id, job& work);
     void finish(job_id id);
+    void drop_function(job_id id, job& work);
     void fail_all(complaint reason);
     void release(job& work);
     void announce(job& work);

@@ -73,13 +73,50 @@ std::span<const std::byte> worker_channel::open(const frame_reader::item& item, 
     return body;
 }
 
-void worker_channel::note(const frame& header)
+void worker_channel::note(const frame_reader::item& item)
 {
+    auto& header = item.header;
     switch (header.kind) {
+    case frame_kind::function: functions_.insert_or_assign(header.number, receive_function(item)); return;
+    case frame_kind::drop: functions_.erase(header.number); return;
     case frame_kind::release: lent_.erase(header.number); return;
     case frame_kind::forget: bulk_in_.forget(header.number); return;
     default: throw protocol_error{"a worker got a frame that only workers send"};
     }
+}
+
+// What goes wrong is the error of the tasks that call it.
+worker_channel::arrived_function worker_channel::receive_function(const frame_reader::item& item)
+{
+    try {
+        std::vector<attachment> attachments;
+        auto body = open(item, attachments);
+        std::shared_ptr<const void> owner;
+        if ((item.header.flags & frame::bulk) != 0) {
+            bulk_reference reference;
+            std::memcpy(&reference, item.body.data(), sizeof reference);
+            owner = bulk_in_.keep(reference.file);
+        } else {
+            auto copy = std::make_shared<std::vector<std::byte>>(body.begin(), body.end());
+            body = *copy;
+            owner = std::move(copy);
+        }
+        return {std::make_shared<kept_function>(body, std::move(attachments), std::move(owner)), nullptr};
+    } catch (...) {
+        return {nullptr, std::current_exception()};
+    }
+}
+
+std::shared_ptr<kept_function> worker_channel::function(input_archive& in) const
+{
+    std::uint64_t number = 0;
+    in.load_binary(&number, sizeof number);
+    auto found = functions_.find(number);
+    if (found == functions_.end())
+        throw protocol_error{"a task calls a function that was not sent"};
+    if (found->second.failure)
+        std::rethrow_exception(found->second.failure);
+    return found->second.there;
 }
 
 void worker_channel::fail(claimed_task& task, buffer& body, const std::exception_ptr& why, std::size_t at)

@@ -36,6 +36,7 @@ struct claimed_task {
     const entry* what = nullptr; ///< if it is known
     const invocation* call = nullptr;
     std::optional<std::size_t> failed_at{}; ///< which of its calls
+    std::shared_ptr<kept_function> function{}; ///< if it was sent apart
 };
 
 class worker_channel {
@@ -47,8 +48,11 @@ public:
     /// The body of a frame, from wherever it is, and what descriptors came with it. To be called for each task, or they
     /// stay in the socket.
     std::span<const std::byte> open(const frame_reader::item& item, std::vector<attachment>& attachments);
-    /// A frame that tells of memory files; throws protocol_error if it is none.
-    void note(const frame& header);
+    /// A frame that is no task: of memory files, or of functions that are sent apart. Throws protocol_error.
+    void note(const frame_reader::item& item);
+    /// The function whose number comes next in a task's body. Throws protocol_error if it was not sent, or why it couldn't be
+    /// received.
+    [[nodiscard]] std::shared_ptr<kept_function> function(input_archive& in) const;
 
     /// Writes to `body` that the task failed in its call `at`.
     static void fail(claimed_task& task, buffer& body, const std::exception_ptr& why, std::size_t at);
@@ -62,13 +66,20 @@ public:
     void rest() { ring_if(unrung_); }
 
 private:
+    struct arrived_function {
+        std::shared_ptr<kept_function> there;
+        std::exception_ptr failure; ///< why it is not
+    };
+
     void send_descriptors(std::span<const int> descriptors);
+    arrived_function receive_function(const frame_reader::item& item);
 
     worker_setup& setup_;
     worker_page page_;
     bulk_receiver bulk_in_;
     bulk_sender bulk_out_;
     std::unordered_map<std::uint64_t, std::shared_ptr<bulk_file>> lent_;
+    std::unordered_map<std::uint64_t, arrived_function> functions_;
     [[nodiscard]] bool worn_out(std::uint64_t at) const noexcept;
 
     std::uint64_t last_ring_ = now(), born_ = now();

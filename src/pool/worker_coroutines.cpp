@@ -57,6 +57,7 @@ void worker_coroutines::spawn(claimed_task task, const input_archive& in, std::v
         call.count = task.header.count;
         call.word = &channel_.page().word(number);
         call.stop_word = worker_page::stop_word(number);
+        call.function = task.function.get();
         invocation* place = &c.call.emplace(call);
         if (setup_.concurrency == 1) {
             place = new (channel_.page().call_place(number)) invocation{call};

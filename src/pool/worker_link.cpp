@@ -119,24 +119,63 @@ void worker_link::advance_startup()
         send_signal(SIGKILL);
 }
 
-std::uint64_t worker_link::send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep)
+std::uint64_t worker_link::send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep, std::uint8_t flags)
 {
     frame header;
     header.kind = frame_kind::task;
+    header.flags = flags;
     header.number = ++tasks_sent_;
     header.count = static_cast<std::uint32_t>(count);
     header.time = first;
+    page_.queue(header.number);
+    keep = queue_message(header, message);
+    return header.number;
+}
+
+void worker_link::send_function(std::uint64_t number, buffer& function)
+{
+    if (functions_.contains(number))
+        return;
+    frame header;
+    header.kind = frame_kind::function;
+    header.number = number;
+    auto file = queue_message(header, function); // which the buffer has as well
+    functions_.emplace(number, file ? file->id : 0);
+}
+
+bool worker_link::drop_function(std::uint64_t number)
+{
+    auto found = functions_.find(number);
+    if (found == functions_.end())
+        return false;
+    frame header;
+    header.kind = frame_kind::drop;
+    header.number = number;
+    queue_frame(header, {});
+    if (found->second != 0) {
+        header.kind = frame_kind::forget;
+        header.number = found->second;
+        queue_frame(header, {});
+        bulk_out_.forget(found->second);
+    }
+    functions_.erase(found);
+    return true;
+}
+
+// Returns the memory file that the message is in, if it is.
+std::shared_ptr<bulk_file> worker_link::queue_message(frame header, buffer& message)
+{
     gift with;
     with.attachments = message.attachments();
     std::size_t descriptors = with.attachments.size();
     std::span<const std::byte> body{message.data(), message.size()};
     bulk_sender::reference reference;
-    if (message.size() > max_body) {
+    bool bulk = message.size() > max_body;
+    if (bulk) {
         reference = bulk_out_.place(message);
-        keep = std::move(reference.keep);
         with.file = std::move(reference.file);
         descriptors += with.file ? 1 : 0;
-        header.flags = frame::bulk;
+        header.flags |= frame::bulk;
         body = std::as_bytes(std::span{&reference.what, 1});
     }
     if (descriptors > UINT16_MAX)
@@ -147,16 +186,15 @@ std::uint64_t worker_link::send_task(buffer& message, std::size_t count, std::si
         with.position = position_ + out_.size();
         gifts_.push_back(std::move(with));
     }
-    page_.queue(header.number);
     queue_frame(header, body);
-    if (header.flags != 0)
+    if (bulk)
         for (auto file : bulk_out_.gone()) {
             frame forget;
             forget.kind = frame_kind::forget;
             forget.number = file;
             queue_frame(forget, {});
         }
-    return header.number;
+    return std::move(reference.keep);
 }
 
 void worker_link::queue_frame(const frame& header, std::span<const std::byte> body)

@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 namespace coproc::detail {
@@ -45,7 +46,12 @@ public:
     // Tasks.
     /// Queues a task and returns its number at this worker; flush sends it. The message stays the caller's and must stay
     /// as it is until the worker is done with it; what `keep` then holds, too. Throws if its memory file can't be made.
-    std::uint64_t send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep);
+    std::uint64_t send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep, std::uint8_t flags);
+    /// Queues a function for tasks to come (frame::apart), unless it is there. It must stay as it is until no task that calls
+    /// it runs there any more.
+    void send_function(std::uint64_t number, buffer& function);
+    /// The worker forgets it; false if it never had it.
+    bool drop_function(std::uint64_t number);
     /// The number that send_task gives next, and another one instead, if its slot in the page is not free.
     [[nodiscard]] std::uint64_t next_number() const noexcept { return tasks_sent_ + 1; }
     void skip_number() noexcept { ++tasks_sent_; }
@@ -95,6 +101,7 @@ private:
     };
 
     void watch_startup();
+    std::shared_ptr<bulk_file> queue_message(frame header, buffer& message);
     void queue_frame(const frame& header, std::span<const std::byte> body);
     bool send_gift(gift& what);
 
@@ -113,6 +120,7 @@ private:
     std::uint64_t position_ = 0; ///< of out_'s beginning in all that was ever queued
     std::deque<gift> gifts_;
     std::uint64_t tasks_sent_ = 0;
+    std::unordered_map<std::uint64_t, std::uint64_t> functions_; ///< that are there, with their memory files, if any
     bulk_sender bulk_out_;
     bulk_receiver bulk_in_;
     frame_reader reader_;

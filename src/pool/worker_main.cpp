@@ -91,7 +91,7 @@ private:
                     return true;
                 break;
             case frame_kind::stop: told_to_stop_ = true; break;
-            default: channel_.note(item->header);
+            default: channel_.note(*item);
             }
         }
         return false;
@@ -120,7 +120,10 @@ private:
         task.call = call;
         try {
             trace_scope traced;
-            task.what = &decode_entry(in);
+            if ((item.header.flags & frame::apart) != 0)
+                task.function = channel_.function(in);
+            task.what = task.function ? &task.function->what() : &decode_entry(in);
+            call->function = task.function.get();
             if (!task.what->plain) {
                 coroutines_->begin(task, in, std::move(attachments), body, (item.header.flags & frame::bulk) != 0);
                 return false;

@@ -168,14 +168,14 @@ std::span<const std::byte> bulk_receiver::open(const bulk_reference& reference, 
         if (os::can_shrink(*file))
             throw protocol_error{"the memory file of a message could be cut short while it is read"};
         std::size_t size = os::size_of(*file);
-        known_.insert_or_assign(reference.file, size == 0 ? os::mapping{} : os::map(*file, size, os::access::read));
+        known_.insert_or_assign(reference.file, std::make_shared<os::mapping>(size == 0 ? os::mapping{} : os::map(*file, size, os::access::read)));
     }
     auto found = known_.find(reference.file);
     if (found == known_.end())
         throw protocol_error{"a message refers to a memory file that was not sent"};
-    if (found->second.size() < reference.size)
+    if (found->second->size() < reference.size)
         throw protocol_error{"a message is longer than its memory file"};
-    return {found->second.data(), reference.size};
+    return {found->second->data(), reference.size};
 }
 
 } // namespace coproc::detail

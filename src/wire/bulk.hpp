@@ -53,6 +53,8 @@ public:
     [[nodiscard]] reference place(buffer& message);
     /// The files that the reader can forget, since they are gone here.
     [[nodiscard]] std::vector<std::uint64_t> gone();
+    /// The reader is told to forget the file: if it comes again, it is passed along again.
+    void forget(std::uint64_t file) { known_.erase(file); }
 
 private:
     struct seen {
@@ -69,9 +71,11 @@ public:
     /// Throws protocol_error if there is no such file or it is shorter than announced.
     [[nodiscard]] std::span<const std::byte> open(const bulk_reference& reference, std::optional<os::descriptor> file);
     void forget(std::uint64_t file) { known_.erase(file); }
+    /// Keeps a known file mapped, though it is forgotten.
+    [[nodiscard]] std::shared_ptr<const void> keep(std::uint64_t file) const { return known_.at(file); }
 
 private:
-    std::unordered_map<std::uint64_t, os::mapping> known_;
+    std::unordered_map<std::uint64_t, std::shared_ptr<const os::mapping>> known_;
 };
 
 } // namespace coproc::detail

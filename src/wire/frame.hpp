@@ -8,6 +8,7 @@
 //     size    of the body: at most max_body
 //     knd     a frame_kind
 //     flg     bit 0: the real body is in a memory file, and this one is a bulk_reference
+//             bit 1: the worker is to be replaced; bit 2: the function of the task was sent before
 //     descr.  how many descriptors were sent before this frame on the socket beside it, and belong to it
 //     count   calls in a task, results in a result
 //     number  of the task at this worker; results repeat it
@@ -32,7 +33,9 @@ enum class frame_kind : std::uint8_t {
     stop,        ///< to the worker: end in an orderly way
     result,      ///< from the worker: results of all calls
     failure,     ///< from the worker: the exception of call `count`, counted from 0
-    broken       ///< from the worker: the exception of the initializer (number 0) or finalizer (1)
+    broken,      ///< from the worker: the exception of the initializer (number 0) or finalizer (1)
+    function,    ///< to the worker: function `number`, for tasks to come
+    drop         ///< to the worker: no task to come calls function `number`
 };
 
 /// Bodies are small enough for a pipe's buffer; what is larger goes through a memory file.
@@ -50,6 +53,7 @@ struct frame {
 
     static constexpr std::uint8_t bulk = 1;    ///< the body is a bulk_reference
     static constexpr std::uint8_t retires = 2; ///< from the worker: it begins nothing more and is to be replaced
+    static constexpr std::uint8_t apart = 4;   ///< of a task: its body begins with the number of a function (u64)
 };
 static_assert(sizeof(frame) == 32);
 

@@ -3,12 +3,14 @@
 #include <coproc/detail/callable.hpp>
 #include <coproc/detail/check_call.hpp>
 #include <coproc/detail/function_state.hpp>
+#include <coproc/detail/kept_function.hpp>
 #include <coproc/detail/value.hpp>
 #include <coproc/task.hpp>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -31,13 +33,15 @@ namespace coproc::detail {
 
 /// One message being executed. The caller makes it, the entry reads and fills it.
 struct invocation {
-    input_archive& in;              ///< behind the identity: the function's state, then `count` tuples of arguments
+    input_archive& in;              ///< behind the identity: the function's state, then `count` tuples of arguments; only
+                                    ///< these, if there is `function`
     output_archive& out;            ///< gets the results, one after the other
     std::size_t count = 1;
     std::size_t done = 0;           ///< results written: on an exception, the index of the argument tuple that failed,
                                     ///< and `out` ends with the last whole result
     int exit_code = 0;              ///< of a body
     const void* target = nullptr;   ///< the code that names the task, once the function was decoded; see task_name
+    kept_function* function = nullptr; ///< that came apart from the message, if it did
 
     // A call that was asked to stop makes no further step; null: nobody asks.
     const std::atomic<std::uint64_t>* word = nullptr;
@@ -134,6 +138,42 @@ void check_target(const F& f, const std::tuple<T...>& values)
     }
 }
 
+/// Whether f(args...) changes nothing in f itself: calling a const one does the same.
+template <class F, class Parameters>
+inline constexpr bool only_reads = false;
+template <class F, class... P>
+    requires(std::is_class_v<F> && !std::is_empty_v<F> && std::is_invocable_v<const F&, passed_t<P>...>)
+inline constexpr bool only_reads<F, type_list<P...>> =
+    std::is_same_v<std::invoke_result_t<const F&, passed_t<P>...>, std::invoke_result_t<F&, passed_t<P>...>>;
+
+/// The function that a task message calls: its own, or one that is shared by messages that only read it.
+template <class F, class Parameters>
+class called_function {
+    static constexpr bool can_be_shared = only_reads<F, Parameters>;
+
+public:
+    using type = std::conditional_t<can_be_shared, const F, F>;
+
+    explicit called_function(invocation& call)
+    {
+        if (!call.function)
+            f_ = &own_.emplace(load_function<F>(call.in));
+        else if constexpr (can_be_shared)
+            f_ = &call.function->shared<F>();
+        else
+            f_ = &own_.emplace(call.function->load<F>());
+        call.target = code_of(*f_);
+    }
+    called_function(const called_function&) = delete;
+    called_function& operator=(const called_function&) = delete;
+
+    type& operator*() const noexcept { return *f_; }
+
+private:
+    std::optional<F> own_;
+    type* f_ = nullptr;
+};
+
 /// The calls of a task message: `count` tuples, each with a result.
 template <class F, class Parameters, class Indices>
 struct task_calls;
@@ -145,8 +185,8 @@ struct task_calls<F, type_list<P...>, std::index_sequence<I...>> {
 
     static void run(invocation& call)
     {
-        F f = load_function<F>(call.in);
-        call.target = code_of(f);
+        const called_function<F, type_list<P...>> function{call};
+        auto& f = *function;
         for (; call.done < call.count; ++call.done) {
             call.check_stop();
             partial_result partial{call.out.target()};
@@ -163,8 +203,8 @@ struct task_calls<F, type_list<P...>, std::index_sequence<I...>> {
 
     static task<> run_coroutine(invocation& call)
     {
-        F f = load_function<F>(call.in);
-        call.target = code_of(f);
+        const called_function<F, type_list<P...>> function{call};
+        auto& f = *function;
         for (; call.done < call.count; ++call.done) {
             call.check_stop();
             stored_arguments<P...> values;

@@ -38,8 +38,9 @@ public:
     job& operator=(const job&) = delete;
     virtual ~job();
 
-    /// Writes the function and the arguments of the next calls to `body`: up to `most`, and none after the body has come to
-    /// `bytes` bytes. Returns how many; fewer than `most` with room left means that there are no more.
+    /// Writes the function (or its number, if it goes apart) and the arguments of the next calls to `body`: up to `most`, and
+    /// none after the body has come to `bytes` bytes. Returns how many; fewer than `most` with room left means that there are
+    /// no more.
     /// Throws what the input or its serialization throws.
     virtual std::size_t next(buffer& body, std::size_t most, std::size_t bytes) = 0;
     /// Reads the results of `count` calls, the first of which is the input's element `first`.
@@ -61,10 +62,22 @@ public:
     call_options options;            ///< chunk_size: as it is to be; name: see below
     std::string name;
     bool coroutine = false;
+    /// Encoded with its state, if all messages call the same one. What is larger than `most_in_message` goes to each worker
+    /// once, apart from them.
+    std::shared_ptr<buffer> callee;
+    [[nodiscard]] bool callee_goes_apart() const noexcept { return callee && callee->size() > most_in_message; }
 
     // The outcome, set by the pool.
     std::exception_ptr failure;
     std::shared_ptr<job_waiters> waiters;
+
+protected:
+    /// The beginning of a body.
+    void put_function(buffer& body) const;
+
+private:
+    // A function of 4 KiB is copied and read in a microsecond; one that is sent apart costs about as much at each worker.
+    static constexpr std::size_t most_in_message = 4096;
 };
 
 /// One call with its arguments, encoded when it is made.
@@ -122,7 +135,8 @@ public:
         coroutine = coroutine_call<std::ranges::range_reference_t<View>>();
         if constexpr (std::ranges::sized_range<View>)
             size = static_cast<std::size_t>(std::ranges::size(view_));
-        output_archive archive{function_};
+        callee = std::make_shared<buffer>(make_message());
+        output_archive archive{*callee};
         encode(archive, f, std::type_identity<element>{});
     }
 
@@ -130,8 +144,7 @@ public:
     {
         if (!at_)
             at_.emplace(std::ranges::begin(view_));
-        body.append(function_.data(), function_.size());
-        body.attachments() = function_.attachments();
+        put_function(body);
         output_archive archive{body};
         std::size_t count = 0;
         for (auto end = std::ranges::end(view_); count < most && *at_ != end && (count == 0 || body.size() < bytes); ++*at_, ++count)
@@ -180,7 +193,6 @@ private:
 
     View view_;
     std::optional<std::ranges::iterator_t<View>> at_;
-    buffer function_;
 };
 
 /// What one call gives: a result, or the outcome with a job that collects.

@@ -100,7 +100,8 @@ public:
     {
         static_assert(check_call<F, T>());
         coroutine = is_coroutine_call<F, T>;
-        output_archive archive{function_};
+        callee = std::make_shared<buffer>(make_message());
+        output_archive archive{*callee};
         encode_task_function<F, T>(archive, f);
     }
 
@@ -108,8 +109,7 @@ public:
     {
         if (items_.empty() && error_)
             std::rethrow_exception(error_);
-        body.append(function_.data(), function_.size());
-        body.attachments() = function_.attachments();
+        put_function(body);
         output_archive archive{body};
         std::size_t count = 0;
         for (; count < most && !items_.empty() && (count == 0 || body.size() < bytes); ++count) {
@@ -130,7 +130,6 @@ public:
     }
 
 private:
-    buffer function_;
     std::deque<T> items_;
     bool ended_ = false;
     std::exception_ptr error_;
