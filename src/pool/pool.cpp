@@ -30,15 +30,7 @@ job::job(const call_options& asked) : options{asked}, name{asked.name}
 }
 job::~job() = default;
 
-void job::put_function(buffer& body) const
-{
-    if (callee_goes_apart()) {
-        body.append(&waiters->id, sizeof waiters->id);
-        return;
-    }
-    body.append(callee->data(), callee->size());
-    body.attachments() = callee->attachments();
-}
+void job::put_function_number(buffer& body) const { body.append(&waiters->id, sizeof waiters->id); }
 
 std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_options options, bool in_line)
 {

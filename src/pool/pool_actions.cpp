@@ -120,12 +120,6 @@ void pool_state::take(const action& a)
     send(parcels_[index], a.worker);
 }
 
-pool_state::parcel* pool_state::find(chunk_id id)
-{
-    std::size_t index = slot_map<parcel>::index(id);
-    return index < parcels_.size() && parcels_[index].id == id ? &parcels_[index] : nullptr;
-}
-
 // Its memory is used again; what the caller's types have in it is destroyed after the turn.
 void pool_state::discard(chunk_id id)
 {
@@ -134,11 +128,17 @@ void pool_state::discard(chunk_id id)
         return;
     if (p->of.use_count() == 1)
         jobs_to_destroy_.push_back(std::move(p->of));
+    p->id = 0;
+    p->at = 0;
+    p->now = phase::runs;
+    p->of = nullptr;
+    p->keep = nullptr;
+    p->clock = nullptr;
     if (spare_.size() < task_slots && p->body.size() <= max_body && p->body.attachments().empty()) {
         p->body.clear();
         spare_.push_back(std::move(p->body));
     }
-    *p = parcel{};
+    p->body = {};
 }
 
 void pool_state::send(parcel& p, worker_id to)

@@ -5,6 +5,7 @@
 // runs under the lock but that of arguments and results (their serialization, an input range's iterators).
 #pragma once
 
+#include "pool/recent_map.hpp"
 #include "pool/scheduler.hpp"
 #include "pool/turn_mutex.hpp"
 #include "pool/waiters.hpp"
@@ -26,7 +27,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 namespace coproc::detail {
@@ -125,7 +125,11 @@ private:
     void carry_out(const action& a);
     void take(const action& a);
     void send(parcel& p, worker_id to);
-    parcel* find(chunk_id id);
+    parcel* find(chunk_id id)
+    {
+        std::size_t index = slot_map<parcel>::index(id);
+        return index < parcels_.size() && parcels_[index].id == id ? &parcels_[index] : nullptr;
+    }
     void discard(chunk_id id);
     void start_worker();
     void limit_startup(worker_id id);
@@ -176,7 +180,7 @@ private:
     scheduler scheduler_;
     std::map<worker_id, seat> workers_;
     std::vector<parcel> parcels_; ///< by the chunk's slot, which the scheduler gave it
-    std::unordered_map<job_id, std::shared_ptr<job>> jobs_;
+    recent_map<job_id, std::shared_ptr<job>> jobs_;
     std::vector<buffer> spare_; ///< bodies whose memory is used again
     complaint last_trouble_; ///< with a worker: why the pool failed, if it comes to that
     complaint reason_;       ///< why it failed

@@ -26,6 +26,7 @@
 //     waits in its pipe goes elsewhere. A task whose job has ended, or has failed before it, is asked to stop.
 #pragma once
 
+#include "pool/recent_map.hpp"
 #include "pool/slot_map.hpp"
 
 #include <cstddef>
@@ -34,7 +35,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 namespace coproc::detail {
@@ -207,11 +207,11 @@ private:
     std::optional<action> even_out();
 
     scheduler_options options_;
-    std::unordered_map<job_id, job_state> jobs_;
+    recent_map<job_id, job_state> jobs_;
     /// Jobs that may have something to send, plain and concurrent ones, by priority.
     std::map<int, std::deque<job_id>, std::greater<>> turns_[2];
     slot_map<chunk_state> chunks_;
-    std::unordered_map<worker_id, worker_state> workers_;
+    recent_map<worker_id, worker_state> workers_;
     std::deque<action> decided_;
     std::uint64_t uses_ = 0;
     std::size_t failures_ = 0, starting_ = 0;

@@ -11,9 +11,12 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <ext/stdio_sync_filebuf.h>
 #include <iostream>
 #include <optional>
+#include <stdio_ext.h>
 #include <system_error>
+#include <typeinfo>
 
 namespace coproc::detail {
 namespace {
@@ -29,10 +32,15 @@ std::uint64_t now()
     return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(t.tv_nsec);
 }
 
+// Nothing was written, most of the time, and then asking costs less than flushing.
 void flush_output()
 {
-    std::cout.flush();
-    std::fflush(stdout);
+    auto* buffer = std::cout.rdbuf();
+    bool is_stdout = buffer && typeid(*buffer) == typeid(__gnu_cxx::stdio_sync_filebuf<char>);
+    if (!is_stdout)
+        std::cout.flush();
+    if (::__fpending(stdout) != 0)
+        std::fflush(stdout);
 }
 
 void worker_channel::ring_if(bool reason)

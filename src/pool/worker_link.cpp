@@ -165,6 +165,11 @@ bool worker_link::drop_function(std::uint64_t number)
 // Returns the memory file that the message is in, if it is.
 std::shared_ptr<bulk_file> worker_link::queue_message(frame header, buffer& message)
 {
+    if (message.size() <= max_body && message.attachments().empty()) {
+        header.size = static_cast<std::uint32_t>(message.size());
+        queue_frame(header, {message.data(), message.size()});
+        return nullptr;
+    }
     gift with;
     with.attachments = message.attachments();
     std::size_t descriptors = with.attachments.size();

@@ -46,18 +46,32 @@ bool in_range(const member_pointer& pointer, std::size_t class_size)
             || (pointer.table_offset() <= max_table_offset && pointer.table_offset() % sizeof(void*) == 0));
 }
 
+// A function of a module that stays, found and checked.
+struct target {
+    std::uint64_t build_id = 0;
+    std::uintptr_t offset = 0;
+    const void* address = nullptr;
+};
+
 }  // namespace
 
 void save_code(output_archive& archive, const void* address)
 {
+    thread_local target last;
+    if (last.address == address && address) {
+        archive(last.build_id, last.offset, std::string{});
+        return;
+    }
     if (!address)
         throw usage_error{"coproc: a null function pointer cannot be called in another process"};
     const auto home = find_module(address);
     if (!home || !is_function_start(*home, address))
         throw usage_error{"coproc: a pointer to code that is not the start of a function of a module cannot be sent to "
                           "another process: use a lambda that calls it"};
-    archive(home->build_id(), reinterpret_cast<std::uintptr_t>(address) - home->bias,
-            home->at_start ? std::string{} : home->path);
+    const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(address) - home->bias;
+    archive(home->build_id(), offset, home->at_start ? std::string{} : home->path);
+    if (home->at_start)
+        last = {home->build_id(), offset, address};
 }
 
 const void* load_code(input_archive& archive)
@@ -66,6 +80,9 @@ const void* load_code(input_archive& archive)
     std::uintptr_t offset = 0;
     std::string path;
     archive(build_id, offset, path);
+    thread_local target last;
+    if (last.address && build_id == last.build_id && offset == last.offset && path.empty())
+        return last.address;
     auto home = find_module(build_id);
     if (!home && !path.empty())
         home = load_module(path, build_id);
@@ -75,6 +92,8 @@ const void* load_code(input_archive& archive)
     const auto* address = reinterpret_cast<const void*>(home->bias + offset);
     if (!home->contains(home->bias + offset) || !is_function_start(*home, address))
         throw_malformed("a function pointer to no function");
+    if (home->at_start)
+        last = {build_id, offset, address};
     return address;
 }
 

@@ -1,5 +1,5 @@
-// The pool's benchmarks: what starting, calling, mapping, payloads, a crash, a stream and coroutines cost, with two workers.
-//   bench [W1 W2 W3 W4 W5 W10 W11 W12]     all of them without names
+// The pool's benchmarks: what starting, calling, mapping, payloads, a crash, a stream, coroutines and a large state cost, with two workers.
+//   bench [W1 W2 W3 W4 W5 W10 W11 W12 state]     all of them without names
 // Each figure is one JSON line. They are meant to be compared, as ratios, with others of the same run on the same machine.
 #include "figure.hpp"
 
@@ -300,9 +300,29 @@ coproc::task<> w12()
     figure("W12.sleeps.10k_x_10ms", best, "s", "5000 at a time in each of 2 workers");
 }
 
+double dot(const std::vector<double>& weights, number n) { return weights[static_cast<std::size_t>(n)] * static_cast<double>(n); }
+
+// A thousand calls of a function with 10 MB of state.
+coproc::task<> state()
+{
+    coproc::pool pool{workers};
+    auto f = coproc::bind_front(dot, std::vector<double>(10'000'000 / sizeof(double), 2.0));
+    std::vector<number> inputs(1000);
+    std::iota(inputs.begin(), inputs.end(), 0);
+    double best = 1e9;
+    for (int i = 0; i < 3; ++i) {
+        auto begin = clock::now();
+        auto products = co_await pool.map(f, inputs);
+        best = std::min(best, seconds_since(begin));
+        if (products.back() != 999.0 * 2)
+            wrong("a large state");
+    }
+    figure("state.map1000_x_10MB", best, "s");
+}
+
 coproc::task<> async_main(std::vector<std::string> arguments)
 {
-    std::pair<std::string, coproc::task<> (*)()> all[] = {{"W1", w1}, {"W2", w2}, {"W3", w3}, {"W4", w4}, {"W5", w5}, {"W10", w10}, {"W11", w11}, {"W12", w12}};
+    std::pair<std::string, coproc::task<> (*)()> all[] = {{"W1", w1}, {"W2", w2}, {"W3", w3}, {"W4", w4}, {"W5", w5}, {"W10", w10}, {"W11", w11}, {"W12", w12}, {"state", state}};
     for (auto& [name, workload] : all)
         if (arguments.size() < 2 || std::find(arguments.begin() + 1, arguments.end(), name) != arguments.end())
             co_await workload();

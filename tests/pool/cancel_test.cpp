@@ -166,7 +166,7 @@ TEST_CASE("a task that was not cancelled is not asked to stop")
     });
 }
 
-TEST_CASE("the worker of a cancelled task that does not end is stopped, and the next task has another", "[CAN-001]")
+TEST_CASE("the worker of a cancelled task that does not end is stopped, and the next task has another", "[CAN-001][CAN-021]")
 {
     auto stubborn = GENERATE(false, true);
     in_loop([=]() -> coproc::task<> {

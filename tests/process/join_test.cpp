@@ -124,7 +124,7 @@ TEST_CASE("ten joins of one process at the same time all give the same end", "[P
         CHECK(end == (ended_before ? exit_status{9, 0} : exit_status{-1, SIGKILL}));
 }
 
-TEST_CASE("cancelled joins leave the process alive, and new ones all see its end", "[PRC-059]")
+TEST_CASE("cancelled joins leave the process alive, and new ones all see its end", "[PRC-059][CAN-009]")
 {
     EACH_START_METHOD(method);
     process p = sync_wait(process::start(by(method), wait_for_the_end));

@@ -10,7 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -146,32 +146,38 @@ template <class F, class... P>
 inline constexpr bool only_reads<F, type_list<P...>> =
     std::is_same_v<std::invoke_result_t<const F&, passed_t<P>...>, std::invoke_result_t<F&, passed_t<P>...>>;
 
-/// The function that a task message calls: its own, or one that is shared by messages that only read it.
+/// The function that a task message calls, decoded: its own, or one that came apart from it.
 template <class F, class Parameters>
 class called_function {
-    static constexpr bool can_be_shared = only_reads<F, Parameters>;
-
 public:
-    using type = std::conditional_t<can_be_shared, const F, F>;
+    explicit called_function(invocation& call) : f_{call.function ? call.function->load<F>() : load_function<F>(call.in)} {}
+    called_function(const called_function&) = delete;
+    called_function& operator=(const called_function&) = delete;
 
+    F& operator*() noexcept { return f_; }
+
+private:
+    F f_;
+};
+
+/// The same when calls only read it, and what came apart is shared by them.
+template <class F, class Parameters>
+    requires only_reads<F, Parameters>
+class called_function<F, Parameters> {
+public:
     explicit called_function(invocation& call)
+        : own_{call.function ? nullptr : std::make_unique<const F>(load_function<F>(call.in))},
+          f_{own_ ? own_.get() : &call.function->shared<F>()}
     {
-        if (!call.function)
-            f_ = &own_.emplace(load_function<F>(call.in));
-        else if constexpr (can_be_shared)
-            f_ = &call.function->shared<F>();
-        else
-            f_ = &own_.emplace(call.function->load<F>());
-        call.target = code_of(*f_);
     }
     called_function(const called_function&) = delete;
     called_function& operator=(const called_function&) = delete;
 
-    type& operator*() const noexcept { return *f_; }
+    const F& operator*() const noexcept { return *f_; }
 
 private:
-    std::optional<F> own_;
-    type* f_ = nullptr;
+    std::unique_ptr<const F> own_;
+    const F* f_;
 };
 
 /// The calls of a task message: `count` tuples, each with a result.
@@ -185,8 +191,9 @@ struct task_calls<F, type_list<P...>, std::index_sequence<I...>> {
 
     static void run(invocation& call)
     {
-        const called_function<F, type_list<P...>> function{call};
+        called_function<F, type_list<P...>> function{call};
         auto& f = *function;
+        call.target = code_of(f);
         for (; call.done < call.count; ++call.done) {
             call.check_stop();
             partial_result partial{call.out.target()};
@@ -203,8 +210,9 @@ struct task_calls<F, type_list<P...>, std::index_sequence<I...>> {
 
     static task<> run_coroutine(invocation& call)
     {
-        const called_function<F, type_list<P...>> function{call};
+        called_function<F, type_list<P...>> function{call};
         auto& f = *function;
+        call.target = code_of(f);
         for (; call.done < call.count; ++call.done) {
             call.check_stop();
             stored_arguments<P...> values;

@@ -73,9 +73,18 @@ public:
 
 protected:
     /// The beginning of a body.
-    void put_function(buffer& body) const;
+    void put_function(buffer& body) const
+    {
+        if (callee_goes_apart())
+            return put_function_number(body);
+        body.append(callee->data(), callee->size());
+        if (!callee->attachments().empty())
+            body.attachments() = callee->attachments();
+    }
 
 private:
+    void put_function_number(buffer& body) const;
+
     // A function of 4 KiB is copied and read in a microsecond; one that is sent apart costs about as much at each worker.
     static constexpr std::size_t most_in_message = 4096;
 };
