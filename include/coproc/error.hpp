@@ -61,7 +61,8 @@ public:
         int pid = 0;                   ///< of the dead process
         std::size_t index = 0;         ///< of the task's input among the inputs of its map; 0 for a single call
         std::string task_name;         ///< may be empty
-        std::string last_output;       ///< the last lines it wrote to standard error; may be empty
+        std::string last_output;       ///< the last lines it wrote to standard error, 4 KiB at most, if they were kept: see
+                                       ///< pool_options::capture_stderr
     };
 
     explicit worker_crashed(report what_happened);

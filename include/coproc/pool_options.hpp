@@ -40,6 +40,11 @@ struct pool_options {
     std::size_t memory_limit = 0;
     std::chrono::seconds cpu_limit{0};
     std::size_t open_files_limit = 0;
+    /// What workers write to standard error goes through the pool, which passes it on to that of this process and keeps the
+    /// last lines for worker_crashed::last_output. Else they have the standard error of this process, and no crash tells
+    /// what was written. It has a price: standard error is a pipe for them, no terminal, and a worker that has written 64
+    /// KiB waits until the loop that the pool is awaited on runs again.
+    bool capture_stderr = false;
     /// Keeps each worker on a processor of its own, as far as there are enough.
     bool pin_workers = false;
     /// Empty: get_start_method().

@@ -31,7 +31,9 @@ struct stop_policy {
 /// A handle of a process of its own that runs one function; what std::thread is for a thread.
 ///
 /// Empty when default constructed or moved from. The destructor kills (SIGKILL) and reaps a process that was neither joined
-/// nor detached. Thread-safe: each member may be called while another one runs, and many may wait.
+/// nor detached. Thread-safe: each member may be called while another one runs, and many may wait. But what empties the
+/// handle (detach, moving from or to it, its destructor) needs it for itself, as with any object; waits that go on then keep
+/// what they need.
 class process {
 public:
     process() noexcept = default;

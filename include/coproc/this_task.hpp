@@ -9,6 +9,7 @@ namespace coproc::this_task {
 ///
 /// Any thread of the worker may ask; a task that is a coroutine is cancelled at its next co_await instead, and sees it in
 /// its asio::this_coro::cancellation_state. False outside of a worker's task.
+/// There is no std::stop_token beside it: its callbacks would need a thread to run on, and the only one runs the task.
 /// Cost: reads one word of memory.
 [[nodiscard]] bool stop_requested() noexcept;
 

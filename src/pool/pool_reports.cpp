@@ -76,6 +76,7 @@ void pool_state::look(worker_link& link)
         last_trouble_ = [what = std::string{e.what()}] { return std::make_exception_ptr(error{"a worker sent nonsense: " + what}); };
         link.condemn();
     }
+    link.pass_output_on(); // before whoever waits for the results goes on
     workers_.at(link.id()).dirty = true;
     if (any && scheduler_.has_several(link.id()))
         look_again_soon();
@@ -168,6 +169,7 @@ void pool_state::ended(worker_link& link, const exit_status& status)
         report.pid = link.pid();
         report.index = place.first + std::min(link.calls_done(p->number), p->count - 1);
         report.task_name = p->of->name;
+        report.last_output = link.last_output();
         std::size_t index = report.index;
         lost(id, index, std::make_exception_ptr(worker_crashed{std::move(report)}));
     }

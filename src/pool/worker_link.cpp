@@ -16,12 +16,16 @@
 #include <csignal>
 #include <cstring>
 #include <optional>
+#include <string_view>
 #include <system_error>
+#include <unistd.h>
 
 namespace coproc::detail {
 namespace {
 
 std::shared_ptr<os::descriptor> share(os::descriptor d) { return std::make_shared<os::descriptor>(std::move(d)); }
+
+constexpr std::size_t kept_output = 4096; // bytes: some ten lines, and a stack
 
 // One for each chunk that the scheduler may have in flight here; see scheduler_options.
 std::size_t slots_for(const pool_options& options)
@@ -65,6 +69,8 @@ worker_link::worker_link(const os::watch_set& set, std::uint64_t id, std::string
     process_options process;
     process.name = name_;
     process.method = method_;
+    if (options.capture_stderr)
+        process.standard_error = pipe_stream;
     std::array<os::descriptor, 3> streams;
     starting_.emplace(prepare(process, std::move(call), streams));
     page_.close_file();
@@ -73,6 +79,9 @@ worker_link::worker_link(const os::watch_set& set, std::uint64_t id, std::string
     doorbell_ = std::move(bell);
     attention_ = std::move(attention);
     socket_ = std::move(sockets.first);
+    output_ = std::move(streams[2]);
+    if (output_)
+        set_.add_readable(output_.get(), token_of(id_, wakeup::output));
     set_.add_readable(doorbell_.get(), token_of(id_, wakeup::doorbell));
     set_.add_writable(tasks_.get(), token_of(id_, wakeup::writable));
     watch_startup();
@@ -81,11 +90,12 @@ worker_link::worker_link(const os::watch_set& set, std::uint64_t id, std::string
 // The worker has copies of some of these, which would keep them in the set.
 worker_link::~worker_link()
 {
-    for (int number : {doorbell_.get(), tasks_.get(), watched_control_, process_ ? process_->pidfd() : -1})
+    for (int number : {doorbell_.get(), tasks_.get(), watched_control_, output_.get(), process_ ? process_->pidfd() : -1})
         set_.remove(number);
     starting_.reset();
     if (process_) {
         process_->kill_and_reap();
+        pass_output_on();
         process_.reset();
         static_cast<void>(listed_children()); // forgets it
     }
@@ -331,6 +341,42 @@ bool worker_link::read_results(const receiver& arrived)
             return true;
         }
     }
+}
+
+void worker_link::pass_output_on()
+{
+    std::array<char, 16 * 1024> bytes;
+    for (int reads = 0; output_; ++reads) {
+        if (reads == 16) { // the others' turn; the rest is reported again
+            set_.remove(output_.get());
+            return set_.add_readable(output_.get(), token_of(id_, wakeup::output));
+        }
+        ssize_t size = os::read(output_.get(), bytes.data(), bytes.size());
+        if (size <= 0)
+            return;
+        std::string_view text{bytes.data(), static_cast<std::size_t>(size)};
+        if (last_output_.size() > 4 * kept_output)
+            last_output_.erase(0, last_output_.size() - kept_output);
+        last_output_ += text;
+        while (!text.empty()) {
+            ssize_t written = os::write(STDERR_FILENO, text.data(), text.size());
+            if (written <= 0)
+                break; // whoever has closed it doesn't want it
+            text.remove_prefix(static_cast<std::size_t>(written));
+        }
+    }
+}
+
+std::string worker_link::last_output() const
+{
+    std::string_view text = last_output_;
+    if (text.size() > kept_output) {
+        text.remove_prefix(text.size() - kept_output);
+        text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+    }
+    if (text.ends_with('\n'))
+        text.remove_suffix(1);
+    return std::string{text};
 }
 
 std::optional<exit_status> worker_link::poll_end() { return process_ ? process_->poll() : std::nullopt; }

@@ -20,16 +20,17 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
 namespace coproc::detail {
 
 /// What the watch set reports of a worker.
-enum class wakeup : std::uint8_t { doorbell, writable, startup, ended };
-[[nodiscard]] constexpr std::uint64_t token_of(std::uint64_t worker, wakeup what) { return worker * 4 + static_cast<std::uint64_t>(what); }
-[[nodiscard]] constexpr std::uint64_t worker_of(std::uint64_t token) { return token / 4; }
-[[nodiscard]] constexpr wakeup wakeup_of(std::uint64_t token) { return static_cast<wakeup>(token % 4); }
+enum class wakeup : std::uint8_t { doorbell, writable, startup, ended, output };
+[[nodiscard]] constexpr std::uint64_t token_of(std::uint64_t worker, wakeup what) { return worker * 8 + static_cast<std::uint64_t>(what); }
+[[nodiscard]] constexpr std::uint64_t worker_of(std::uint64_t token) { return token / 8; }
+[[nodiscard]] constexpr wakeup wakeup_of(std::uint64_t token) { return static_cast<wakeup>(token % 8); }
 
 class worker_link {
 public:
@@ -78,6 +79,10 @@ public:
     using receiver = std::function<void(const frame&, std::span<const std::byte>, std::vector<attachment>&)>;
     /// True if there was anything.
     bool read_results(const receiver& arrived);
+    /// Passes on what it wrote to standard error, if the pool captures that.
+    void pass_output_on();
+    /// The last lines of it.
+    [[nodiscard]] std::string last_output() const;
     /// Goes on starting. Throws why it can't be started.
     void advance_startup();
     /// How it ended; nothing while it runs.
@@ -110,7 +115,8 @@ private:
     std::string name_;
     start_method method_;
     worker_page page_;
-    os::descriptor tasks_, doorbell_, attention_, socket_;
+    os::descriptor tasks_, doorbell_, attention_, socket_, output_;
+    std::string last_output_; ///< its end, and maybe more
     std::optional<startup> starting_;
     int watched_control_ = -1;
     std::shared_ptr<process_state> process_;

@@ -53,7 +53,25 @@ std::string repeat(const std::string& text, int times)
     return result;
 }
 
-/// What a pool writes to a worker: three tasks, the second one in a memory file, and a release and a forget.
+/// The two parts of a message whose function goes apart.
+bytes function_of_repeat()
+{
+    buffer body;
+    coproc::output_archive out{body};
+    encode_task_function<decltype(&repeat), std::string, int>(out, &repeat);
+    return {body.data(), body.data() + body.size()};
+}
+bytes call_of_repeat(std::uint64_t function, const std::string& text, int times)
+{
+    buffer body;
+    coproc::output_archive out{body};
+    out.save_binary(&function, sizeof function);
+    encode_arguments(out, &repeat, text, times);
+    return {body.data(), body.data() + body.size()};
+}
+
+/// What a pool writes to a worker: three tasks, the second one in a memory file, the third one with its function apart, and
+/// a release, a forget and a drop.
 struct conversation {
     bytes stream;
     bulk_sender sender;
@@ -78,18 +96,24 @@ struct conversation {
         header.number = 2;
         header.count = 1;
         append(stream, header, body);
-        for (auto kind : {frame_kind::release, frame_kind::forget}) {
-            frame other;
-            other.kind = kind;
-            other.number = keep->id;
-            append(stream, other, {});
-        }
-        task(3, wire_test::message_of(&repeat, std::string("y"), 2), 1);
+        for (auto kind : {frame_kind::release, frame_kind::forget})
+            say(kind, keep->id, {});
+        say(frame_kind::function, 9, function_of_repeat());
+        task(3, call_of_repeat(9, "y", 2), 1, frame::apart);
+        say(frame_kind::drop, 9, {});
     }
-    void task(std::uint64_t number, const bytes& body, std::uint32_t count)
+    void say(frame_kind kind, std::uint64_t number, const bytes& body)
+    {
+        frame header;
+        header.kind = kind;
+        header.number = number;
+        append(stream, header, body);
+    }
+    void task(std::uint64_t number, const bytes& body, std::uint32_t count, std::uint8_t flags = 0)
     {
         frame header;
         header.kind = frame_kind::task;
+        header.flags = flags;
         header.number = number;
         header.count = count;
         append(stream, header, body);
@@ -257,6 +281,40 @@ TEST_CASE("a worker answers a valid conversation")
         CHECK(answers[i].kind == frame_kind::result);
         CHECK(answers[i].number == i + 1);
     }
+}
+
+TEST_CASE("a task whose function was not sent, was dropped or makes no sense fails, and the worker goes on")
+{
+    conversation said;
+    said.stream.clear();
+    said.task(1, call_of_repeat(9, "y", 2), 1, frame::apart);
+    said.say(frame_kind::function, 9, function_of_repeat());
+    said.say(frame_kind::drop, 9, {});
+    said.task(2, call_of_repeat(9, "y", 2), 1, frame::apart);
+    auto body = call_of_repeat(9, "y", 2);
+    SECTION("nonsense") { said.say(frame_kind::function, 9, bytes(100, std::byte{0xee})); }
+    SECTION("too little") { said.say(frame_kind::function, 9, {}); }
+    SECTION("sense, but no whole number in the task")
+    {
+        said.say(frame_kind::function, 9, function_of_repeat());
+        body.resize(7);
+    }
+    said.task(3, body, 1, frame::apart);
+    auto answers = answers_to(said.stream, said.file);
+    REQUIRE(answers.size() == 3);
+    for (auto& answer : answers)
+        CHECK(answer.kind == frame_kind::failure);
+}
+
+TEST_CASE("a function that is sent apart serves several tasks")
+{
+    conversation said;
+    said.stream.clear();
+    said.say(frame_kind::function, 9, function_of_repeat());
+    for (std::uint64_t number : {1, 2, 3})
+        said.task(number, call_of_repeat(9, "y", 2), 1, frame::apart);
+    for (auto& answer : answers_to(said.stream, said.file))
+        CHECK(answer.kind == frame_kind::result);
 }
 
 TEST_CASE("a conversation that is cut at any byte ends the worker, after all that was whole", "[BAD-004]")

@@ -74,6 +74,11 @@ std::vector<message> conversation()
     result.push_back(bulk);
     result.push_back(make(frame_kind::forget, 0, 4));
     result.push_back(make(frame_kind::broken, 31, 1));
+    result.push_back(make(frame_kind::function, 70, 5));
+    auto apart = make(frame_kind::task, 12, 6);
+    apart.header.flags = frame::apart;
+    result.push_back(apart);
+    result.push_back(make(frame_kind::drop, 0, 5));
     return result;
 }
 
@@ -123,7 +128,7 @@ TEST_CASE("a frame that announces more than the largest size is refused before m
 
 TEST_CASE("a frame of unknown kind is refused by name")
 {
-    for (int kind : {0, 8, 255}) {
+    for (int kind : {0, 10, 255}) {
         auto bad = make(static_cast<frame_kind>(kind), 0);
         CHECK_THROWS_WITH(check(bad.header), Catch::Contains("unknown kind " + std::to_string(kind)));
     }
@@ -131,8 +136,12 @@ TEST_CASE("a frame of unknown kind is refused by name")
 
 TEST_CASE("flags and reserved fields that nobody knows are refused")
 {
-    auto flags = make(frame_kind::task, 0), reserved = flags;
-    flags.header.flags = 2;
+    auto flags = make(frame_kind::task, 0), reserved = flags, other = make(frame_kind::result, 0), empty = make(frame_kind::drop, 0);
+    flags.header.flags = frame::retires;
+    other.header.flags = frame::apart;
+    empty.header.flags = frame::bulk;
+    CHECK_THROWS_AS(check(other.header), coproc::protocol_error);
+    CHECK_THROWS_AS(check(empty.header), coproc::protocol_error);
     reserved.header.reserved = 1;
     CHECK_THROWS_AS(check(flags.header), coproc::protocol_error);
     CHECK_THROWS_AS(check(reserved.header), coproc::protocol_error);
