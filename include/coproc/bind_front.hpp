@@ -87,12 +87,13 @@ private:
 ///
 /// Shape:  bind_front(f, a)(b) calls f(a, b). `f` is what a task may be: a function, a member function (the first
 ///         state is its object), a lambda without captures, a serializable function object.
-/// State:  copied or moved, decayed; a string literal is kept as std::string. It is encoded once for a call. Up to 4 KiB of
-///         it travel with each message (some tasks of a map); more go to each worker once, and leave it when the call ends.
+/// State:  copied or moved, decayed; a string literal is kept as std::string. It is encoded once for a call. Up to 1 KiB
+///         travels with each message (some tasks of a map); more goes to each worker once, and leaves it when the call
+///         ends.
 /// Change: what `f` takes by value or as const is decoded once in a worker, and each task there finds it as it was sent
-///         (what is reached through a pointer in it, such as a std::shared_ptr, is shared by them). A state that `f` could
-///         change, as it takes it by a reference that is not const, is decoded for each message anew: tasks of one message
-///         see each other's changes, no others.
+///         (what is mutable in it, or reached through a pointer such as std::shared_ptr, is shared by them). A state that
+///         `f` could change, as it takes it by a reference that is not const, is decoded for each message anew: tasks of
+///         one message see each other's changes, no others.
 /// Example: pool.map(coproc::bind_front(row_sum, matrix), rows)
 template <class F, class... State>
 [[nodiscard]] bound_function<std::decay_t<F>, detail::stored_t<State>...> bind_front(F&& f, State&&... state)

@@ -32,8 +32,8 @@ struct stop_policy {
 ///
 /// Empty when default constructed or moved from. The destructor kills (SIGKILL) and reaps a process that was neither joined
 /// nor detached. Thread-safe: each member may be called while another one runs, and many may wait. But what empties the
-/// handle (detach, moving from or to it, its destructor) needs it for itself, as with any object; waits that go on then keep
-/// what they need.
+/// handle (detach, moving from or to it, its destructor) needs it for itself, as with any object; waits that go on then
+/// keep what they need.
 class process {
 public:
     process() noexcept = default;

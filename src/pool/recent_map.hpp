@@ -28,7 +28,10 @@ public:
         known_ = found != all_.end();
         return last_ = found;
     }
-    const_iterator find(const Key& key) const { return known_ && last_->first == key ? const_iterator{last_} : all_.find(key); }
+    const_iterator find(const Key& key) const
+    {
+        return known_ && last_->first == key ? const_iterator{last_} : all_.find(key);
+    }
     [[nodiscard]] bool contains(const Key& key) const { return find(key) != end(); }
     T& at(const Key& key)
     {
