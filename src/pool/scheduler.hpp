@@ -8,6 +8,8 @@
 //     chunk   some consecutive elements of one job, from the moment they are taken from the input until they ended
 //     worker  has chunks in flight, in order: the first runs, the others wait in its pipe
 //
+// It is one class in four files: what to do next, jobs, workers, chunks.
+//
 // Rules
 //   - Jobs take turns, those of the highest priority among each other. Within a job, chunks that came back (from a dead or
 //     a slow worker) go before new ones. What waits in a worker's pipe makes room for what has a higher priority. A job
@@ -151,6 +153,8 @@ public:
     [[nodiscard]] bool closed() const noexcept { return closing_ && jobs_.empty() && workers_.empty(); }
 
 private:
+    static constexpr double window = 300'000; ///< ns: five wake-ups' worth of work in a worker's pipe
+
     struct job_state {
         job_rules rules;
         std::size_t taken = 0, consumed = 0; ///< elements
