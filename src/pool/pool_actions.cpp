@@ -184,7 +184,7 @@ void pool_state::start_worker()
         workers_[id].link = std::make_unique<worker_link>(watched_, id, options_.name + "-" + std::to_string(id), options_, place);
         workers_[id].by_number.resize(workers_[id].link->slots());
         limit_startup(id);
-        return scheduler_.worker_started(id);
+        return scheduler_.worker_started(id, place);
     } catch (const std::system_error& e) {
         last_trouble_ = [code = e.code()] { return std::make_exception_ptr(std::system_error{code, "a pool can't start its workers"}); };
     } catch (const std::exception& e) {

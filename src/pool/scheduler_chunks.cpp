@@ -54,7 +54,7 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
     if (job != jobs_.end() && first < job->second.failed_at) {
         job->second.again.push_back(chunk);
         if (!std::exchange(job->second.lined_up, true)) // it has had its turn
-            turns_[job->second.rules.concurrent][job->second.rules.priority].push_front(id);
+            turns_[job->second.rules.concurrent].push_front(id, job->second.rules.priority, job->second.rules.places);
         return;
     }
     forget(chunk, id);

@@ -43,9 +43,10 @@ std::size_t scheduler::wanted(const job_state& job) const
             count = 1;
         else {
             double each = std::max(job.cost, 0.1);
+            auto workers = job.rules.places.empty() ? options_.workers : job.rules.places.size();
             count = static_cast<std::size_t>(target / each);
             if (job.rules.size != SIZE_MAX)
-                count = std::min(count, (job.rules.size - job.taken) / (shares * options_.workers) + 1);
+                count = std::min(count, (job.rules.size - job.taken) / (shares * workers) + 1);
             count = std::max({count, static_cast<std::size_t>(least / each), std::size_t{1}});
         }
     }
@@ -78,7 +79,7 @@ bool scheduler::line_up(job_id job)
     auto& state = jobs_[job];
     if (!has_work(state) || std::exchange(state.lined_up, true))
         return false;
-    turns_[state.rules.concurrent][state.rules.priority].push_back(job);
+    turns_[state.rules.concurrent].push_back(job, state.rules.priority, state.rules.places);
     return true;
 }
 
