@@ -55,20 +55,30 @@ void pool_state::carry_out(const action& a)
     }
     case act::drop: discard(a.chunk); return;
     case act::finish_job: return finish(a.job);
-    case act::start_worker: return start_worker();
-    case act::stop_worker: {
-        auto& worker = workers_.at(a.worker);
-        worker.link->send_stop();
-        worker.dirty = true;
-        worker.next_signal = SIGTERM;
-        return be_patient(a.worker, worker);
+    case act::fail_job: {
+        if (auto found = jobs_.find(a.job); found != jobs_.end())
+            found->second->failure = last_trouble_();
+        return scheduler_.cancel_job(a.job);
     }
+    case act::start_worker: return start_worker(a.place);
+    case act::stop_worker:
+        counts_.replaced += !closing_ && a.place < scheduler_.places();
+        return stop_worker(a.worker);
     case act::give_up: return fail_all(last_trouble_);
     }
 }
 
+void pool_state::stop_worker(worker_id id)
+{
+    auto& worker = workers_.at(id);
+    worker.link->send_stop();
+    worker.dirty = true;
+    be_patient(id, worker);
+}
+
 void pool_state::be_patient(worker_id id, seat& worker)
 {
+    worker.next_signal = SIGTERM;
     worker.patience = std::make_unique<asio::steady_timer>(executor_);
     lose_patience(id);
 }
@@ -154,7 +164,7 @@ void pool_state::send(parcel& p, worker_id to)
     for (std::size_t tries = 0; tries < link.slots() && in_use(link.next_number()); ++tries)
         link.skip_number();
     try {
-        p.number = link.send_task(p.body, p.count, place.first, p.keep);
+        p.number = link.send_task(p.body, p.count, place.first, p.keep, p.of->options.measure);
     } catch (...) {
         chunk_id id = p.id;
         bool on = goes_on(*p.of, place.first, std::current_exception());
@@ -173,14 +183,10 @@ void pool_state::send(parcel& p, worker_id to)
         look_again_soon();
 }
 
-void pool_state::start_worker()
+void pool_state::start_worker(std::size_t place)
 {
     worker_id id = ++last_worker_;
     try {
-        std::size_t place = 0;
-        while (std::ranges::any_of(workers_, [&](auto& w) { return w.second.place == place; }))
-            ++place;
-        workers_[id].place = place;
         workers_[id].link = std::make_unique<worker_link>(watched_, id, options_.name + "-" + std::to_string(id), options_, place);
         workers_[id].by_number.resize(workers_[id].link->slots());
         limit_startup(id);

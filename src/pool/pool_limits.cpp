@@ -76,7 +76,7 @@ void pool_state::announce(job& work)
 }
 
 // A chunk has ended without results: it is tried again, or its job hears of it.
-void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e)
+void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e, std::uint64_t pool_statistics::*kind)
 {
     auto& p = *find(id);
     if (!scheduler_.wanted(id)) {
@@ -85,11 +85,15 @@ void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e)
     }
     if (p.timed_out || worth_a_try(*p.of, p.attempt, e)) { // that its time was up was found to be worth it
         ++p.attempt;
+        ++counts_.retried;
         p.at = 0;
         p.now = phase::delayed;
         scheduler_.retry(id); // may be the end of it, when its job has failed
         return p.of->options.backoff.count() > 0 ? start_clock(p, wait_before(*p.of, p.attempt)) : scheduler_.again(id);
     }
+    ++counts_.failed;
+    if (kind)
+        ++(counts_.*kind);
     bool on = goes_on(*p.of, index, e);
     announce(*p.of);
     discard(id);
@@ -151,6 +155,8 @@ void pool_state::time_is_up(chunk_id id)
     auto e = too_long(*p->of);
     if (worth_a_try(*p->of, p->attempt, e))
         return scheduler_.stop(id);
+    ++counts_.failed;
+    ++counts_.timed_out;
     auto index = scheduler_.place(id).first;
     scheduler_.abandon(id, goes_on(*p->of, index, e) ? unknown_size : index);
     announce(*p->of);

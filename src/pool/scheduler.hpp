@@ -66,7 +66,7 @@ enum class act {
     finish_job,   ///< the job has ended
     fail_job,     ///< no worker that it is bound to can be started: cancel it
     start_worker, ///< in `place`; answer with worker_started or start_failed
-    stop_worker,  ///< let it end in an orderly way
+    stop_worker,  ///< let it, which was in `place`, end in an orderly way
     give_up       ///< workers die without coming to a task, or none can be started: fail everything
 };
 
@@ -162,6 +162,8 @@ public:
     [[nodiscard]] std::size_t taken(job_id job) const;
     /// Some worker runs a task that was asked to stop.
     [[nodiscard]] bool waits_for_end() const;
+    /// Of workers.
+    [[nodiscard]] std::size_t places() const noexcept { return options_.workers; }
     [[nodiscard]] std::size_t jobs() const noexcept { return jobs_.size(); }
     [[nodiscard]] std::size_t workers() const noexcept { return workers_.size(); }
     [[nodiscard]] bool closed() const noexcept { return closing_ && jobs_.empty() && workers_.empty(); }

@@ -163,7 +163,7 @@ std::optional<action> scheduler::start_or_stop()
         if (leaving || (used_up(worker) && worker.in_flight.empty())) {
             worker.stopping = true;
             vacate(id, worker);
-            return action{act::stop_worker, id};
+            return action{act::stop_worker, id, 0, 0, 0, worker.place};
         }
         staying_ += worker.place < options_.workers;
         kept += worker.place < always();

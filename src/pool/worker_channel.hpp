@@ -8,6 +8,7 @@
 // waits while a long task runs is found by the pool itself, which looks after 2 ms of silence.)
 #pragma once
 
+#include "pool/usage_meter.hpp"
 #include "pool/worker_page.hpp"
 #include "pool/worker_setup.hpp"
 #include "wire/bulk.hpp"
@@ -36,6 +37,7 @@ struct claimed_task {
     const entry* what = nullptr; ///< if it is known
     const invocation* call = nullptr;
     std::optional<std::size_t> failed_at{}; ///< which of its calls
+    std::optional<usage_meter> meter{};     ///< if what it costs is asked for
 };
 
 class worker_channel {
@@ -62,6 +64,7 @@ public:
     void rest() { ring_if(unrung_); }
 
 private:
+    void send_usage(const claimed_task& task, std::uint64_t end);
     void send_descriptors(std::span<const int> descriptors);
 
     worker_setup& setup_;

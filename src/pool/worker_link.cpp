@@ -53,6 +53,8 @@ worker_link::worker_link(const os::watch_set& set, std::uint64_t id, std::string
     setup.open_files_limit = options.open_files_limit;
     setup.max_memory = options.max_memory_per_worker;
     setup.max_age = static_cast<std::uint64_t>(std::max<std::int64_t>(options.max_age.count(), 0));
+    if (options.min_workers && place >= static_cast<std::size_t>(*options.min_workers))
+        setup.idle_time = static_cast<std::uint64_t>(options.idle_time.count());
     setup.processor = options.pin_workers ? static_cast<std::int64_t>(place) : -1;
     setup.initializer = encoded_bytes(options.initializer);
     setup.finalizer = encoded_bytes(options.finalizer);
@@ -119,13 +121,14 @@ void worker_link::advance_startup()
         send_signal(SIGKILL);
 }
 
-std::uint64_t worker_link::send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep)
+std::uint64_t worker_link::send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep, bool measured)
 {
     frame header;
     header.kind = frame_kind::task;
     header.number = ++tasks_sent_;
     header.count = static_cast<std::uint32_t>(count);
     header.time = first;
+    header.flags = measured ? frame::measured : std::uint8_t{0};
     gift with;
     with.attachments = message.attachments();
     std::size_t descriptors = with.attachments.size();
@@ -136,7 +139,7 @@ std::uint64_t worker_link::send_task(buffer& message, std::size_t count, std::si
         keep = std::move(reference.keep);
         with.file = std::move(reference.file);
         descriptors += with.file ? 1 : 0;
-        header.flags = frame::bulk;
+        header.flags |= frame::bulk;
         body = std::as_bytes(std::span{&reference.what, 1});
     }
     if (descriptors > UINT16_MAX)
@@ -149,7 +152,7 @@ std::uint64_t worker_link::send_task(buffer& message, std::size_t count, std::si
     }
     page_.queue(header.number);
     queue_frame(header, body);
-    if (header.flags != 0)
+    if ((header.flags & frame::bulk) != 0)
         for (auto file : bulk_out_.gone()) {
             frame forget;
             forget.kind = frame_kind::forget;

@@ -32,7 +32,8 @@ enum class wakeup : std::uint8_t { doorbell, writable, startup, ended };
 
 class worker_link {
 public:
-    /// Starts a worker, whose descriptors are reported by `set`; `place`: its number among the living. Throws std::system_error; nothing is left behind then.
+    /// Starts a worker, whose descriptors are reported by `set`, in a place of the pool. Throws std::system_error; nothing is
+    /// left behind then.
     worker_link(const os::watch_set& set, std::uint64_t id, std::string name, const pool_options& options, std::size_t place);
     /// Kills and reaps what has not ended.
     ~worker_link();
@@ -45,7 +46,8 @@ public:
     // Tasks.
     /// Queues a task and returns its number at this worker; flush sends it. The message stays the caller's and must stay
     /// as it is until the worker is done with it; what `keep` then holds, too. Throws if its memory file can't be made.
-    std::uint64_t send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep);
+    std::uint64_t send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep,
+                            bool measured = false);
     /// The number that send_task gives next, and another one instead, if its slot in the page is not free.
     [[nodiscard]] std::uint64_t next_number() const noexcept { return tasks_sent_ + 1; }
     void skip_number() noexcept { ++tasks_sent_; }
@@ -85,6 +87,10 @@ public:
     void condemn();
     [[nodiscard]] bool condemned() const noexcept { return condemned_; }
     [[nodiscard]] bool told_to_stop() const noexcept { return told_to_stop_; }
+    /// It has said that it ends by itself.
+    void leaves() noexcept { leaving_ = true; }
+    /// Either of them.
+    [[nodiscard]] bool on_its_way_out() const noexcept { return told_to_stop_ || leaving_; }
 
 private:
     struct gift { // descriptors that go before a frame
@@ -116,7 +122,7 @@ private:
     bulk_sender bulk_out_;
     bulk_receiver bulk_in_;
     frame_reader reader_;
-    bool told_to_stop_ = false, condemned_ = false;
+    bool told_to_stop_ = false, leaving_ = false, condemned_ = false;
 };
 
 } // namespace coproc::detail

@@ -32,7 +32,9 @@ enum class frame_kind : std::uint8_t {
     stop,        ///< to the worker: end in an orderly way
     result,      ///< from the worker: results of all calls
     failure,     ///< from the worker: the exception of call `count`, counted from 0
-    broken       ///< from the worker: the exception of the initializer (number 0) or finalizer (1)
+    broken,      ///< from the worker: the exception of the initializer (number 0) or finalizer (1)
+    leaving,     ///< from the worker: it had nothing to do for long enough, begins nothing more and ends
+    usage        ///< from the worker: what the task cost, a task_statistics; before its result
 };
 
 /// Bodies are small enough for a pipe's buffer; what is larger goes through a memory file.
@@ -49,6 +51,7 @@ struct frame {
     std::uint64_t time = 0;
 
     static constexpr std::uint8_t bulk = 1;    ///< the body is a bulk_reference
+    static constexpr std::uint8_t measured = 4; ///< to the worker: the task's usage is to be sent
     static constexpr std::uint8_t retires = 2; ///< from the worker: it begins nothing more and is to be replaced
 };
 static_assert(sizeof(frame) == 32);

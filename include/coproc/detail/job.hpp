@@ -6,6 +6,7 @@
 #include <coproc/pool_options.hpp>
 #include <coproc/serialize.hpp>
 #include <coproc/task.hpp>
+#include <coproc/task_statistics.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -58,12 +59,13 @@ public:
     virtual bool more_later() const { return false; }
 
     std::size_t size = unknown_size; ///< how many calls in all, if known beforehand
-    call_options options;            ///< chunk_size: as it is to be; name: see below
-    std::string name;
+    call_options options;            ///< chunk_size: as it is to be; name and tag: see below
+    std::string name, tag;
     bool coroutine = false;
 
     // The outcome, set by the pool.
     std::exception_ptr failure;
+    std::optional<task_statistics> usage; ///< of the task that was measured last
     std::shared_ptr<job_waiters> waiters;
 };
 
