@@ -44,6 +44,12 @@ struct inline_workers_t {
 };
 inline constexpr inline_workers_t inline_workers{};
 
+/// For pool::close: what has not begun is not waited for.
+struct cancel_pending_t {
+    explicit cancel_pending_t() = default;
+};
+inline constexpr cancel_pending_t cancel_pending{};
+
 /// Runs functions in worker processes.
 ///
 /// Functions and arguments are what process::start takes; results are what cereal can serialize, default constructible. A
@@ -215,6 +221,9 @@ public:
     /// Throws what the first finalizer threw. A worker that does not end gets SIGTERM, then SIGKILL (pool_options::grace).
     /// Cancel: the pool stays closed; terminate or the destructor stop the workers.
     [[nodiscard]] task<> close();
+    /// The same, but calls of which no task has begun throw cancelled_error at once, when this is awaited; others go on to
+    /// their end.
+    [[nodiscard]] task<> close(cancel_pending_t);
 
     /// Stops all workers now (SIGKILL); tasks that are not done throw cancelled_error. The pool is closed afterwards.
     void terminate();

@@ -42,9 +42,11 @@ struct pool_options {
     /// the error names the first element.
     int concurrency = 1;
     /// Runs in each worker before its first task, also in those that replace others; the place for make_state. If it throws,
-    /// the pool fails with its exception. A coroutine is fine. (std::rand starts from a seed of its own in each worker.)
+    /// the pool fails with its exception. It has no limit of its own: a call's deadline holds, and grace when the worker is
+    /// told to end. A coroutine is fine. (std::rand starts from a seed of its own in each worker.)
     remote_call initializer{};
-    /// Runs in each worker that ends in an orderly way (close, max_tasks_per_worker). If it throws, close throws the first.
+    /// Runs in each worker that ends in an orderly way (close, max_tasks_per_worker, max_age, idle_time, resize, recycle), for
+    /// as long as `grace` allows. If it throws, close throws the first.
     remote_call finalizer{};
     /// A worker is replaced after so many tasks (elements of a map); 0: never.
     std::size_t max_tasks_per_worker = 0;
@@ -63,7 +65,7 @@ struct pool_options {
     std::optional<start_method> method{};
     /// Workers are called NAME-1, NAME-2, ...
     std::string name = "worker";
-    /// close: how long a worker may take to end by itself before it gets SIGTERM, and then again before SIGKILL.
+    /// How long a worker that is told to end may take to end by itself before it gets SIGTERM, and then again before SIGKILL.
     std::chrono::milliseconds grace{5000};
 };
 

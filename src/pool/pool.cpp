@@ -99,9 +99,11 @@ task<> wait_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
     co_await std::move(end);
 }
 
-task<> close_pool(std::shared_ptr<pool_state> pool)
+task<> close_pool(std::shared_ptr<pool_state> pool, bool cancel_pending)
 {
     pool->close(); // first: no worker is started for this
+    if (cancel_pending)
+        pool->cancel_pending("the pool was closed before the task began");
     pool->bind(co_await asio::this_coro::executor);
     auto end = pool->wait(nullptr);
     co_await std::move(end);
@@ -236,7 +238,8 @@ int pool::size() const noexcept { return state_ ? state_->size() : 0; }
 void pool::resize(int workers) { state()->resize(workers); }
 void pool::recycle() { state()->recycle(); }
 pool_statistics pool::statistics() const { return state()->statistics(); }
-task<> pool::close() { return detail::close_pool(state()); }
+task<> pool::close() { return detail::close_pool(state(), false); }
+task<> pool::close(cancel_pending_t) { return detail::close_pool(state(), true); }
 void pool::terminate() { state()->terminate("the pool was terminated before the task was done"); }
 
 } // namespace coproc

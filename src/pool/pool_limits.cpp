@@ -100,6 +100,29 @@ void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e, std:
     on ? scheduler_.settled(id) : scheduler_.failed(id, index);
 }
 
+// Whether a task has begun is decided by taking it back: those that had not, of a call that has, are sent again.
+void pool_state::cancel_pending(const char* why)
+{
+    turn([&] {
+        for (auto& [id, work] : std::unordered_map{jobs_}) {
+            std::size_t here = 0;
+            for (std::size_t i = 0; i < parcels_.size(); ++i) {
+                auto& p = parcels_[i];
+                if (p.of != work)
+                    continue;
+                if (p.at != 0)
+                    carry_out({act::withdraw, p.at, id, p.id});
+                if (p.id != 0 && p.at == 0)
+                    here += p.count;
+            }
+            if (here < scheduler_.taken(id))
+                continue;
+            work->failure = std::make_exception_ptr(cancelled_error{why});
+            scheduler_.cancel_job(id);
+        }
+    });
+}
+
 void pool_state::start_clock(parcel& p, std::chrono::nanoseconds time)
 {
     if (!executor_)

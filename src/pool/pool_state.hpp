@@ -83,6 +83,8 @@ public:
     [[nodiscard]] std::optional<task_statistics> usage_of(const job& work);
 
     void close();
+    /// Calls of which no task has begun.
+    void cancel_pending(const char* why);
     void terminate(const char* why);
     /// The first exception of a finalizer.
     [[nodiscard]] std::exception_ptr finalizer_failure();

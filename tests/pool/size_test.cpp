@@ -366,3 +366,77 @@ TEST_CASE("a call in a scope that is cancelled already starts no worker, reserve
     CHECK(counts.workers == 0);
     CHECK(counts.waiting == 0);
 }
+
+TEST_CASE("close with cancel_pending lets what runs end, and cancels what has not begun", "[CAN-013]")
+{
+    in_loop([]() -> coproc::task<> {
+        board b;
+        coproc::pool pool{2};
+        auto executor = co_await asio::this_coro::executor;
+        std::vector<coproc::async_result<int>> results;
+        for (int i = 0; i < 10; ++i)
+            results.push_back(pool.submit(hold, b.path(), i));
+        auto begun = reached(b, 0, 2);
+        co_await std::move(begun);
+        bool closed = false;
+        asio::co_spawn(executor, pool.close(coproc::cancel_pending), [&](std::exception_ptr e) { closed = !e; });
+        auto rest = pass(0ns);
+        co_await std::move(rest);
+        CHECK(std::ranges::count_if(results, [](auto& r) { return r.ready(); }) == 8);
+        CHECK_FALSE(closed);
+        b[1] = 1;
+        int done = 0, cancelled = 0;
+        for (int i = 0; i < 10; ++i) {
+            auto failure = failure_of(results[static_cast<std::size_t>(i)].get());
+            auto e = co_await std::move(failure);
+            e ? cancelled += is<coproc::cancelled_error>(e, "closed before") : ++done;
+        }
+        CHECK(done == 2);
+        CHECK(cancelled == 8);
+        auto all = [&] { return closed; };
+        auto ended = comes_true(all);
+        CHECK(co_await std::move(ended));
+        CHECK(b[2] == 2); // each that began went on to its end
+    });
+}
+
+TEST_CASE("close with cancel_pending lets a map that has begun go on to its end", "[CAN-013]")
+{
+    in_loop([]() -> coproc::task<> {
+        board b;
+        coproc::pool pool{2};
+        auto executor = co_await asio::this_coro::executor;
+        std::vector<int> results;
+        std::vector<std::tuple<std::string, int>> inputs;
+        for (int i = 0; i < 50; ++i)
+            inputs.emplace_back(b.path(), i);
+        asio::co_spawn(executor, pool.starmap(hold, inputs, {.chunk_size = 3}), [&](std::exception_ptr e, std::vector<int> r) {
+            CHECK_FALSE(e);
+            results = std::move(r);
+        });
+        auto begun = reached(b, 0, 2);
+        co_await std::move(begun);
+        b[1] = 1;
+        auto end = pool.close(coproc::cancel_pending);
+        co_await std::move(end);
+        auto all = [&] { return results.size() == 50; };
+        auto done = comes_true(all);
+        CHECK(co_await std::move(done));
+        CHECK(b[0] == 50);
+    });
+}
+
+TEST_CASE("an initializer that never ends costs a call its deadline, and close the time of grace", "[TMO-004]")
+{
+    in_loop([]() -> coproc::task<> {
+        board b;
+        coproc::pool pool{{.workers = 1, .initializer = coproc::bind_front(slow_end, b.path()), .grace = 20ms}};
+        auto call = failure_of(pool.apply({.deadline = 50ms}, own_pid));
+        CHECK(is<coproc::timeout_error>(co_await std::move(call)));
+        auto there = reached(b, 1000, 1);
+        co_await std::move(there);
+        auto end = pool.close();
+        co_await std::move(end);
+        CHECK(pool.statistics().workers == 0);
+    });
+}
