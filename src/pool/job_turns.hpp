@@ -57,7 +57,7 @@ private:
         auto found = std::ranges::find(in, places, &job_queue::places);
         if (found != in.end())
             return *found;
-        in.push_back({places, {}});
+        in.emplace_back().places = places;
         return in.back();
     }
 

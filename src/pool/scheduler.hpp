@@ -22,7 +22,7 @@
 //     hold among jobs of one kind.
 //   - Unless the caller set the size, chunks of concurrent jobs have one element. Others begin with one; once the cost is known
 //     they are worth `target`, but not more than a share of what remains, so that all workers end at about the same time,
-//     nor less than `least`.
+//     nor less than `smallest`.
 //   - A worker with nothing to do takes a chunk that waits in another one's pipe, if it is worth a wake-up.
 //   - Each worker has a place, a number below `workers`; its replacement gets the same one. Workers in the places below
 //     `min_workers` are always there; another one is started when a task would have to wait behind one that runs, or is
@@ -227,16 +227,16 @@ private:
     std::optional<std::size_t> free_place(const std::vector<std::size_t>& places) const;
     void vacate(worker_id id, const worker_state& worker);
     bool may_start() const;
-    std::size_t always() const noexcept { return options_.min_workers < options_.workers ? options_.min_workers : options_.workers; }
+    std::size_t least() const noexcept { return options_.min_workers < options_.workers ? options_.min_workers : options_.workers; }
     bool may_run(job_id job, const worker_state& worker) const;
-    bool has_turn(std::deque<job_turn>& jobs);
-    std::optional<action> give(job_queue& queue, const choice& to);
+    job_state* first_of(std::deque<job_turn>& jobs);
+    std::optional<action> give(job_queue& queue, job_state& state, const choice& to);
     std::optional<action> make_room(const job_queue& queue, int priority, bool concurrent);
     std::size_t chunk_for(const job_state& job, const worker_state& worker) const;
-    void leave(chunk_id chunk);
-    void send(chunk_id chunk, worker_id worker);
+    worker_state* leave(chunk_id chunk);
+    void send(chunk_id chunk, job_state& job, worker_id worker);
     [[nodiscard]] std::vector<chunk_id> out(job_id job) const;
-    void check_done(job_id job);
+    void check_done(job_id job, job_state& state);
     void drop_after(job_id job, std::size_t index);
     std::optional<action> start_or_stop();
     std::optional<action> assign(bool concurrent);

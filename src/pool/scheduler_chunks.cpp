@@ -15,16 +15,15 @@ chunk_id scheduler::took(job_id job, worker_id worker, std::size_t count, bool m
     if (count > 0) {
         chunk = chunks_.insert({{job, state.taken, count}, 0, state.rules.concurrent});
         state.taken += count;
-        send(chunk, worker);
+        send(chunk, state, worker);
     }
-    check_done(job);
+    check_done(job, state);
     return chunk;
 }
 
-void scheduler::send(chunk_id chunk, worker_id worker)
+void scheduler::send(chunk_id chunk, job_state& job, worker_id worker)
 {
     auto& state = at(chunk);
-    auto& job = jobs_[state.place.job];
     auto& to = workers_[worker];
     state.worker = worker;
     state.cost = job.cost < 0 ? window : job.cost * static_cast<double>(state.place.count);
@@ -60,10 +59,12 @@ void scheduler::withdrawn(chunk_id chunk, bool in_time)
     forget(chunk, id);
 }
 
-void scheduler::leave(chunk_id chunk)
+// The worker that it was at, if that is still there.
+scheduler::worker_state* scheduler::leave(chunk_id chunk)
 {
     auto& state = at(chunk);
-    if (auto worker = workers_.find(state.worker); worker != workers_.end()) {
+    auto worker = workers_.find(state.worker);
+    if (worker != workers_.end()) {
         auto& kind = worker->second.of[state.concurrent];
         --kind.count;
         kind.load -= state.cost;
@@ -80,6 +81,7 @@ void scheduler::leave(chunk_id chunk)
     state.begun = state.stopped = false;
     if (auto job = jobs_.find(state.place.job); job != jobs_.end() && --job->second.out == 0)
         line_up(job->first);
+    return worker != workers_.end() ? &worker->second : nullptr;
 }
 
 void scheduler::finished(chunk_id chunk, std::uint64_t nanoseconds)
@@ -88,18 +90,18 @@ void scheduler::finished(chunk_id chunk, std::uint64_t nanoseconds)
     if (!found || found->worker == 0)
         return;
     auto place = found->place;
-    auto& worker = workers_[found->worker];
-    worker.proven = true;
-    worker.last_used = ++uses_;
     failures_ = 0;
-    leave(chunk);
+    if (auto* worker = leave(chunk)) {
+        worker->proven = true;
+        worker->last_used = ++uses_;
+    }
     chunks_.erase(chunk);
     if (auto job = jobs_.find(place.job); job != jobs_.end()) {
         // The first elements pay for cold caches and for looking the function up, so what is cheaper counts at once.
         double each = static_cast<double>(nanoseconds) / static_cast<double>(std::max<std::size_t>(place.count, 1));
         double& known = job->second.cost;
         known = known < 0 || each < known ? each : (3 * known + each) / 4;
-        check_done(place.job);
+        check_done(place.job, job->second);
     }
 }
 
@@ -109,11 +111,10 @@ void scheduler::failed(chunk_id chunk, std::size_t index)
     if (!found)
         return;
     auto id = found->place.job;
-    if (auto worker = workers_.find(found->worker); worker != workers_.end()) {
-        worker->second.proven = true;
-        worker->second.last_used = ++uses_;
+    if (auto* worker = leave(chunk)) {
+        worker->proven = true;
+        worker->last_used = ++uses_;
     }
-    leave(chunk);
     chunks_.erase(chunk);
     auto job = jobs_.find(id);
     if (job == jobs_.end())
@@ -121,7 +122,7 @@ void scheduler::failed(chunk_id chunk, std::size_t index)
     job->second.more = false;
     job->second.failed_at = std::min(job->second.failed_at, index);
     drop_after(id, job->second.failed_at);
-    check_done(id);
+    check_done(id, job->second);
 }
 
 void scheduler::settled(chunk_id chunk)
@@ -130,12 +131,11 @@ void scheduler::settled(chunk_id chunk)
     if (!found)
         return;
     auto job = found->place.job;
-    if (auto worker = workers_.find(found->worker); worker != workers_.end())
-        worker->second.proven = true;
-    leave(chunk);
+    if (auto* worker = leave(chunk))
+        worker->proven = true;
     chunks_.erase(chunk);
-    if (jobs_.contains(job))
-        check_done(job);
+    if (auto still = jobs_.find(job); still != jobs_.end())
+        check_done(job, still->second);
 }
 
 void scheduler::retry(chunk_id chunk)
@@ -143,9 +143,8 @@ void scheduler::retry(chunk_id chunk)
     auto* found = chunks_.find(chunk);
     if (!found)
         return;
-    if (auto worker = workers_.find(found->worker); worker != workers_.end())
-        worker->second.proven = true;
-    leave(chunk);
+    if (auto* worker = leave(chunk))
+        worker->proven = true;
     auto job = jobs_.find(found->place.job);
     if (job != jobs_.end() && found->place.first < job->second.failed_at)
         job->second.delayed.push_back(chunk);
@@ -169,8 +168,8 @@ void scheduler::forget(chunk_id chunk, job_id job)
 {
     chunks_.erase(chunk);
     decided_.push_back({act::drop, 0, job, chunk});
-    if (jobs_.contains(job))
-        check_done(job);
+    if (auto still = jobs_.find(job); still != jobs_.end())
+        check_done(job, still->second);
 }
 
 void scheduler::stop(chunk_id chunk)
@@ -202,7 +201,7 @@ void scheduler::abandon(chunk_id chunk, std::size_t index)
         job->second.failed_at = std::min(job->second.failed_at, index);
         drop_after(id, job->second.failed_at);
     }
-    check_done(id);
+    check_done(id, job->second);
 }
 
 chunk_place scheduler::place(chunk_id chunk) const

@@ -9,7 +9,7 @@ namespace {
 
 // In nanoseconds, measured on two cores; see the design page.
 constexpr double target = 1'000'000;  // a chunk: messages cost one percent of it
-constexpr double least = 20'000;      // not worth a message of its own
+constexpr double smallest = 20'000;   // not worth a message of its own
 constexpr std::size_t shares = 4;     // for each worker of what remains
 
 } // namespace
@@ -23,7 +23,7 @@ void scheduler::add_job(job_id job, const job_rules& rules)
     state.more = rules.size != 0;
     start_failed_ = false; // a new reason to try
     line_up(job);
-    check_done(job);
+    check_done(job, state);
 }
 
 // How many more elements may be taken now.
@@ -47,7 +47,7 @@ std::size_t scheduler::wanted(const job_state& job) const
             count = static_cast<std::size_t>(target / each);
             if (job.rules.size != SIZE_MAX)
                 count = std::min(count, (job.rules.size - job.taken) / (shares * workers) + 1);
-            count = std::max({count, static_cast<std::size_t>(least / each), std::size_t{1}});
+            count = std::max({count, static_cast<std::size_t>(smallest / each), std::size_t{1}});
         }
     }
     return job.rules.ahead == SIZE_MAX ? count : std::min(count, step(job));
@@ -109,14 +109,14 @@ void scheduler::cancel_job(job_id job)
     found->second.more = false;
     found->second.failed_at = 0;
     drop_after(job, 0);
-    check_done(job);
+    check_done(job, found->second);
 }
 
 void scheduler::input_failed(job_id job)
 {
     auto& state = jobs_[job];
     state.more = false;
-    check_done(job);
+    check_done(job, state);
 }
 
 // What waits here is forgotten; what waits in a worker's pipe is asked back, and what runs is asked to stop.
@@ -152,9 +152,8 @@ std::vector<chunk_id> scheduler::out(job_id job) const
 
 // A job ends when its input has and nothing is under way that could still matter: after a failure, what comes after it
 // doesn't.
-void scheduler::check_done(job_id job)
+void scheduler::check_done(job_id job, job_state& state)
 {
-    auto& state = jobs_[job];
     if (state.more || !state.again.empty() || !state.delayed.empty() || (state.failed_at == SIZE_MAX && state.out != 0))
         return;
     if (state.out != 0) {

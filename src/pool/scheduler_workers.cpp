@@ -1,4 +1,4 @@
-// Workers: how many there are, and which of them has room.
+// Workers: what becomes of them.
 #include "pool/scheduler.hpp"
 
 #include <algorithm>
@@ -87,91 +87,6 @@ void scheduler::worker_ended(worker_id worker, bool orderly, bool cost_a_task)
     vacate(worker, found->second);
     workers_.erase(found);
     start_failed_ = false; // what it held may be what was missing
-}
-
-// It takes nothing more, and is stopped when it runs nothing.
-bool scheduler::used_up(const worker_state& worker) const
-{
-    return worker.retired || worker.place >= options_.workers
-           || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker);
-}
-
-bool scheduler::has_room(const worker_state& worker, bool concurrent) const
-{
-    if (worker.stopping || worker.ending > 0 || used_up(worker))
-        return false;
-    auto& kind = worker.of[concurrent];
-    return kind.count < (concurrent ? options_.concurrency + 2 : 2) || (kind.load < window && worker.in_flight.size() < options_.max_in_flight);
-}
-
-// What is sent there waits until something has ended.
-bool scheduler::must_wait(const worker_state& worker, bool concurrent) const
-{
-    return concurrent ? worker.of[0].count > 0 || worker.of[1].count >= options_.concurrency : !worker.in_flight.empty();
-}
-
-bool scheduler::may_run(job_id job, const worker_state& worker) const
-{
-    auto found = jobs_.find(job);
-    return found == jobs_.end() || found->second.rules.places.empty() || std::ranges::binary_search(found->second.rules.places, worker.place);
-}
-
-// The worker with the fewest chunks; of several that have none, the one whose caches are warmest.
-scheduler::choice scheduler::pick(const std::vector<std::size_t>& places, bool concurrent)
-{
-    choice best;
-    for (auto& [id, worker] : workers_) {
-        if (!has_room(worker, concurrent) || (!places.empty() && !std::ranges::binary_search(places, worker.place)))
-            continue;
-        if (!best.worker || worker.in_flight.size() < best.worker->in_flight.size()
-            || (worker.in_flight.size() == best.worker->in_flight.size() && worker.last_used > best.worker->last_used)) {
-            best.worker = &worker;
-            best.id = id;
-        }
-    }
-    return best;
-}
-
-// Such a worker, or a new one if its task would have to wait.
-scheduler::choice scheduler::choose(const std::vector<std::size_t>& places, bool concurrent)
-{
-    auto best = pick(places, concurrent);
-    if ((!best.worker || must_wait(*best.worker, concurrent)) && staying_ < options_.workers && may_start())
-        best.start = free_place(places);
-    return best;
-}
-
-std::optional<std::size_t> scheduler::free_place(const std::vector<std::size_t>& places) const
-{
-    for (std::size_t place = 0; place < options_.workers; ++place)
-        if (places_[place] == 0 && (places.empty() || std::ranges::binary_search(places, place)))
-            return place;
-    return std::nullopt;
-}
-
-bool scheduler::may_start() const { return !broken_ && !start_failed_ && !(closing_ && jobs_.empty()); }
-
-std::optional<action> scheduler::start_or_stop()
-{
-    bool leaving = closing_ && jobs_.empty();
-    std::size_t kept = 0;
-    staying_ = 0;
-    for (auto& [id, worker] : workers_) {
-        if (worker.stopping)
-            continue;
-        // What still runs when all jobs have ended was cancelled: nobody waits for it.
-        if (leaving || (used_up(worker) && worker.in_flight.empty())) {
-            worker.stopping = true;
-            vacate(id, worker);
-            return action{act::stop_worker, id, 0, 0, 0, worker.place};
-        }
-        staying_ += worker.place < options_.workers;
-        kept += worker.place < always();
-    }
-    complete_ = complete_ || kept >= always();
-    if (kept < always() && may_start())
-        return action{act::start_worker, 0, 0, 0, 0, *free_place({})};
-    return std::nullopt;
 }
 
 // What waits in its pipe goes elsewhere.
