@@ -172,21 +172,21 @@ TEST_CASE("whatever waits with a higher priority goes first") { live(150, 500, {
 
 TEST_CASE("workers that come when they are needed and leave when they are not lose nothing", "[POOL-045][POOL-046]")
 {
-    live(200, 500, {.retry = 0.1, .elastic = 1, .leave = 0.3});
+    live(100, 500, {.retry = 0.1, .elastic = 1, .leave = 0.3});
 }
 
 TEST_CASE("the number of workers may change and all may be replaced at any time", "[POOL-047][POOL-048][POOL-049]")
 {
-    live(200, 500, {.retry = 0.1, .stop = 0.1, .resize = 0.1, .recycle = 0.1});
+    live(100, 500, {.retry = 0.1, .stop = 0.1, .resize = 0.1, .recycle = 0.1});
 }
 
 TEST_CASE("what is bound to certain workers runs there alone, and nothing else waits for it")
 {
-    live(200, 500, {.add = 0.4, .retry = 0.1, .stop = 0.1, .window = 0.3, .priority = 0.5, .bind = 0.6});
+    live(100, 500, {.add = 0.4, .retry = 0.1, .stop = 0.1, .window = 0.3, .priority = 0.5, .bind = 0.6});
 }
 
 TEST_CASE("all of this goes together, with workers that die and starts that fail")
 {
-    live(300, 500, {.death = 0.05, .retry = 0.1, .stop = 0.1, .window = 0.2, .hesitation = 0.1, .priority = 0.3, .elastic = 0.5, .leave = 0.2, .resize = 0.05, .recycle = 0.03, .bind = 0.4});
-    live(200, 300, {.death = 0.2, .failing_start = 0.3, .elastic = 0.7, .leave = 0.2, .resize = 0.05, .recycle = 0.03, .bind = 0.4});
+    live(100, 500, {.death = 0.05, .retry = 0.1, .stop = 0.1, .window = 0.2, .hesitation = 0.1, .priority = 0.3, .elastic = 0.5, .leave = 0.2, .resize = 0.05, .recycle = 0.03, .bind = 0.4});
+    live(60, 300, {.death = 0.2, .failing_start = 0.3, .elastic = 0.7, .leave = 0.2, .resize = 0.05, .recycle = 0.03, .bind = 0.4});
 }
