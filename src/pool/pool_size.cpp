@@ -55,7 +55,6 @@ std::vector<std::size_t> pool_state::places_for(const job& work) const
 
 pool_statistics pool_state::statistics()
 {
-    pool_statistics result;
     turn([&] {
         if (executor_ && !listening_)
             look_around(); // some may have ended that nobody waited for
