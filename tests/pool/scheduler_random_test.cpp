@@ -182,7 +182,7 @@ TEST_CASE("the number of workers may change and all may be replaced at any time"
 
 TEST_CASE("what is bound to certain workers runs there alone, and nothing else waits for it")
 {
-    live(100, 500, {.add = 0.4, .retry = 0.1, .stop = 0.1, .window = 0.3, .priority = 0.5, .bind = 0.6});
+    live(60, 500, {.add = 0.4, .retry = 0.1, .stop = 0.1, .window = 0.3, .priority = 0.5, .bind = 0.6});
 }
 
 TEST_CASE("all of this goes together, with workers that die and starts that fail")
