@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 
 namespace coproc {
 
@@ -20,6 +21,7 @@ task<bool> finish_job_within(std::shared_ptr<pool_state> pool, std::shared_ptr<j
 void submit_job(const std::shared_ptr<pool_state>& pool, std::shared_ptr<job> work);
 bool job_is_done(pool_state& pool, const job& work);
 bool cancel_job(pool_state& pool, job& work);
+std::optional<task_statistics> usage_of_job(pool_state& pool, const job& work);
 
 } // namespace detail
 
@@ -35,7 +37,7 @@ public:
     [[nodiscard]] task<T> get()
     {
         check();
-        return wait(std::move(pool_), std::exchange(job_, nullptr));
+        return wait(measured_ ? pool_ : std::move(pool_), std::exchange(job_, nullptr));
     }
     /// Whether the task has ended, in whatever way.
     [[nodiscard]] bool ready() const
@@ -57,6 +59,12 @@ public:
         return detail::cancel_job(*pool_, *job_);
     }
     [[nodiscard]] bool valid() const noexcept { return job_ != nullptr; }
+    /// What the task has cost, after it has ended, before and after get; of several tries, the last one. Nothing if
+    /// call_options::measure did not ask for it, if its worker died, or with inline_workers.
+    [[nodiscard]] std::optional<task_statistics> statistics() const
+    {
+        return measured_ ? detail::usage_of_job(*pool_, *measured_) : std::nullopt;
+    }
 
 private:
     friend class pool;
@@ -64,6 +72,8 @@ private:
     async_result(std::shared_ptr<detail::pool_state> pool, std::shared_ptr<detail::single_job<T>> job) noexcept
         : pool_{std::move(pool)}, job_{std::move(job)}
     {
+        if (job_->options.measure)
+            measured_ = job_;
     }
     void check() const
     {
@@ -79,6 +89,7 @@ private:
 
     std::shared_ptr<detail::pool_state> pool_;
     std::shared_ptr<detail::single_job<T>> job_;
+    std::shared_ptr<detail::job> measured_; ///< the job, if it is measured; get gives job_ away
 };
 
 } // namespace coproc

@@ -11,6 +11,7 @@
 #include <coproc/outcome.hpp>
 #include <coproc/pool.hpp>
 #include <coproc/pool_options.hpp>
+#include <coproc/pool_statistics.hpp>
 #include <coproc/process.hpp>
 #include <coproc/process_options.hpp>
 #include <coproc/remote_call.hpp>
@@ -19,6 +20,7 @@
 #include <coproc/start_method.hpp>
 #include <coproc/stream.hpp>
 #include <coproc/task.hpp>
+#include <coproc/task_statistics.hpp>
 #include <coproc/this_process.hpp>
 #include <coproc/this_task.hpp>
 #include <coproc/worker_state.hpp>

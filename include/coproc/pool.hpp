@@ -18,6 +18,7 @@
 #include <coproc/detail/job.hpp>
 #include <coproc/detail/stream_job.hpp>
 #include <coproc/pool_options.hpp>
+#include <coproc/pool_statistics.hpp>
 #include <coproc/stream.hpp>
 #include <coproc/task.hpp>
 
@@ -42,6 +43,12 @@ struct inline_workers_t {
     explicit inline_workers_t() = default;
 };
 inline constexpr inline_workers_t inline_workers{};
+
+/// For pool::close: what has not begun is not waited for.
+struct cancel_pending_t {
+    explicit cancel_pending_t() = default;
+};
+inline constexpr cancel_pending_t cancel_pending{};
 
 /// Runs functions in worker processes.
 ///
@@ -75,6 +82,17 @@ public:
 
     /// The number of workers it has when all are there; 0 for inline_workers.
     [[nodiscard]] int size() const noexcept;
+
+    /// From now on it has so many workers. Those that are missing are started; those in the places beyond end what they run
+    /// and are stopped, and what waited there goes elsewhere. Does not wait for either.
+    /// Throws usage_error for fewer than 1 or than pool_options::min_workers, for inline_workers, and, changing nothing,
+    /// while a call is not done that is bound to places beyond alone.
+    void resize(int workers);
+    /// Replaces all workers: idle ones at once, others when they have ended what they run. Does not wait for it.
+    void recycle();
+    /// How it stands at this moment. Of inline_workers only the tasks so far (done, failed and retried) would make sense, and
+    /// these are not counted.
+    [[nodiscard]] pool_statistics statistics() const;
 
     /// Calls `f(args...)` in a worker and completes with its result.
     template <class F, class... Args>
@@ -203,6 +221,9 @@ public:
     /// Throws what the first finalizer threw. A worker that does not end gets SIGTERM, then SIGKILL (pool_options::grace).
     /// Cancel: the pool stays closed; terminate or the destructor stop the workers.
     [[nodiscard]] task<> close();
+    /// The same, but calls of which no task has begun throw cancelled_error at once, when this is awaited; others go on to
+    /// their end.
+    [[nodiscard]] task<> close(cancel_pending_t);
 
     /// Stops all workers now (SIGKILL); tasks that are not done throw cancelled_error. The pool is closed afterwards.
     void terminate();

@@ -10,12 +10,29 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace coproc {
+
+/// Workers that have something in common, by their places: numbers from 0 to pool_options::workers - 1.
+struct worker_tag {
+    std::string name;
+    std::vector<int> places;
+};
 
 struct pool_options {
     /// The number of worker processes; 0: one for each usable core (cpu_count). Negative is a usage_error.
     int workers = 0;
+    /// How many of them are there even when there is nothing to do. Without a value: all, or none if there is an idle_time.
+    /// Further ones are started when a task would have to wait behind one that runs, at once and one for each such task.
+    /// More than `workers`, or below 0, is a usage_error.
+    std::optional<int> min_workers{};
+    /// A worker beyond min_workers that had no task for so long ends by itself, in an orderly way (the finalizer runs); 0:
+    /// never. Counted in whole milliseconds, from 1. The pool needs no timer for this, nor a loop that runs: it hears of it
+    /// when it is used next, and until then a process that has ended may be seen as a zombie.
+    std::chrono::nanoseconds idle_time{0};
+    /// Names for some workers, for call_options::tag. A name twice, or a place that there isn't, is a usage_error.
+    std::vector<worker_tag> tags{};
     /// How many coroutines each worker runs at a time, on one event loop; 1 to 1,000,000. A task that is a coroutine begins
     /// when fewer than so many run there, and goes on whenever what it awaits is there. A plain function has its worker for
     /// itself: it begins in its turn, and the coroutines beside it wait until it returns (or goes on waiting, in sync_wait).
@@ -25,9 +42,11 @@ struct pool_options {
     /// the error names the first element.
     int concurrency = 1;
     /// Runs in each worker before its first task, also in those that replace others; the place for make_state. If it throws,
-    /// the pool fails with its exception. A coroutine is fine. (std::rand starts from a seed of its own in each worker.)
+    /// the pool fails with its exception. It has no limit of its own: a call's deadline holds, and grace when the worker is
+    /// told to end. A coroutine is fine. (std::rand starts from a seed of its own in each worker.)
     remote_call initializer{};
-    /// Runs in each worker that ends in an orderly way (close, max_tasks_per_worker). If it throws, close throws the first.
+    /// Runs in each worker that ends in an orderly way (close, max_tasks_per_worker, max_age, idle_time, resize, recycle), for
+    /// as long as `grace` allows. If it throws, close throws the first.
     remote_call finalizer{};
     /// A worker is replaced after so many tasks (elements of a map); 0: never.
     std::size_t max_tasks_per_worker = 0;
@@ -51,7 +70,7 @@ struct pool_options {
     std::optional<start_method> method{};
     /// Workers are called NAME-1, NAME-2, ...
     std::string name = "worker";
-    /// close: how long a worker may take to end by itself before it gets SIGTERM, and then again before SIGKILL.
+    /// How long a worker that is told to end may take to end by itself before it gets SIGTERM, and then again before SIGKILL.
     std::chrono::milliseconds grace{5000};
 };
 
@@ -66,7 +85,7 @@ inline constexpr error_policy finish_all = error_policy::finish_all;
 /// How one call is spread over the workers, and what it may cost. Trivially copyable, so that it can be written inside a
 /// co_await expression. Times and retries below zero are usage_errors.
 ///
-/// With a time limit, retries or an error policy of its own, each task of a map travels alone (chunk_size is 1).
+/// With a time limit, retries, an error policy of its own or measured, each task of a map travels alone (chunk_size is 1).
 struct call_options {
     /// Elements of a map that travel and run together; 0 adapts to the measured cost of a task: small enough that all
     /// workers end at about the same time, large enough that messages don't count.
@@ -93,6 +112,14 @@ struct call_options {
     /// What waits for a worker goes by priority, higher first; equals take turns, call by call.
     int priority = 0;
     error_policy on_error = error_policy::cancel_rest;
+    /// Only the worker in this place (0 to pool::size() - 1), or its replacement, runs the call; -1: any. What else there is
+    /// to do doesn't wait for it. A place that there isn't is a usage_error, as is a worker and a tag.
+    int worker = -1;
+    /// Only workers with this tag (pool_options::tags) run the call; empty: any. An unknown one is a usage_error.
+    std::string_view tag{};
+    /// Each task's cost is measured (async_result::statistics, pool_statistics::measured). Each then travels alone, and pays
+    /// for two calls of getrusage and a message, about 2 µs.
+    bool measure = false;
     /// Shown in errors; empty: the function's name where it is known.
     std::string_view name{};
 };
@@ -121,12 +148,15 @@ struct collect_options {
     bool (*retry_if)(const std::exception_ptr&) = nullptr;
     int priority = 0;
     detail::collect_only on_error;
+    int worker = -1;
+    std::string_view tag{};
+    bool measure = false;
     std::string_view name{};
 
     /// The same without the collecting.
     operator call_options() const noexcept
     {
-        return {chunk_size, in_flight, timeout, deadline, retries, backoff, retry_if, priority, error_policy::finish_all, name};
+        return {chunk_size, in_flight, timeout, deadline, retries, backoff, retry_if, priority, error_policy::finish_all, worker, tag, measure, name};
     }
 };
 

@@ -14,6 +14,8 @@
 #include <asio/this_coro.hpp>
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 
 namespace coproc {
 namespace detail {
@@ -25,12 +27,36 @@ job::job(const call_options& asked) : options{asked}, name{asked.name}
     if (std::min({options.timeout, options.deadline, options.backoff}).count() < 0)
         throw usage_error{"a task can't have a limit of time, or a time to wait, below zero"};
     options.name = {};
-    if (options.timeout.count() > 0 || options.retries > 0 || options.on_error != error_policy::cancel_rest)
+    tag = asked.tag;
+    options.tag = {};
+    if (options.measure || options.timeout.count() > 0 || options.retries > 0 || options.on_error != error_policy::cancel_rest)
         options.chunk_size = 1;
 }
 job::~job() = default;
 
 void job::put_function_number(buffer& body) const { body.append(&waiters->id, sizeof waiters->id); }
+
+namespace {
+
+void check_size(pool_options& options)
+{
+    if (options.idle_time.count() < 0)
+        throw usage_error{"a worker can't be idle for less than no time"};
+    if (!options.min_workers && options.idle_time.count() > 0)
+        options.min_workers = 0;
+    if (options.min_workers && (*options.min_workers < 0 || *options.min_workers > options.workers))
+        throw usage_error{"a pool of " + std::to_string(options.workers) + " workers can't have at least " + std::to_string(*options.min_workers)};
+    std::set<std::string_view> names;
+    for (auto& tag : options.tags) {
+        if (tag.name.empty() || tag.places.empty() || !names.insert(tag.name).second)
+            throw usage_error{"a tag of workers needs a name of its own and a place"};
+        for (int place : tag.places)
+            if (place < 0 || place >= options.workers)
+                throw usage_error{"the tag " + tag.name + " names worker " + std::to_string(place) + " of " + std::to_string(options.workers)};
+    }
+}
+
+} // namespace
 
 std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_options options, bool in_line)
 {
@@ -40,6 +66,7 @@ std::shared_ptr<pool_state> make_pool(asio::any_io_executor executor, pool_optio
         throw usage_error{"a worker runs 1 to 1000000 coroutines at a time, not " + std::to_string(options.concurrency)};
     if (options.workers == 0 && !in_line)
         options.workers = cpu_count();
+    check_size(options);
     if (!in_line)
         this_runtime().check_may_start();
     auto state = std::make_shared<pool_state>(std::move(options), in_line);
@@ -59,6 +86,7 @@ void submit_job(const std::shared_ptr<pool_state>& pool, std::shared_ptr<job> wo
 }
 
 bool job_is_done(pool_state& pool, const job& work) { return pool.done(work); }
+std::optional<task_statistics> usage_of_job(pool_state& pool, const job& work) { return pool.usage_of(work); }
 bool cancel_job(pool_state& pool, job& work) { return pool.cancel(work, "the task was cancelled"); }
 
 namespace {
@@ -73,9 +101,11 @@ task<> wait_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
     co_await std::move(end);
 }
 
-task<> close_pool(std::shared_ptr<pool_state> pool)
+task<> close_pool(std::shared_ptr<pool_state> pool, bool cancel_pending)
 {
     pool->close(); // first: no worker is started for this
+    if (cancel_pending)
+        pool->cancel_pending("the pool was closed before the task began");
     pool->bind(co_await asio::this_coro::executor);
     auto end = pool->wait(nullptr);
     co_await std::move(end);
@@ -207,7 +237,11 @@ const std::shared_ptr<detail::pool_state>& pool::state() const
 }
 
 int pool::size() const noexcept { return state_ ? state_->size() : 0; }
-task<> pool::close() { return detail::close_pool(state()); }
+void pool::resize(int workers) { state()->resize(workers); }
+void pool::recycle() { state()->recycle(); }
+pool_statistics pool::statistics() const { return state()->statistics(); }
+task<> pool::close() { return detail::close_pool(state(), false); }
+task<> pool::close(cancel_pending_t) { return detail::close_pool(state(), true); }
 void pool::terminate() { state()->terminate("the pool was terminated before the task was done"); }
 
 } // namespace coproc

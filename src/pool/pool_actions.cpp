@@ -55,20 +55,30 @@ void pool_state::carry_out(const action& a)
     }
     case act::drop: discard(a.chunk); return;
     case act::finish_job: return finish(a.job);
-    case act::start_worker: return start_worker();
-    case act::stop_worker: {
-        auto& worker = workers_.at(a.worker);
-        worker.link->send_stop();
-        worker.dirty = true;
-        worker.next_signal = SIGTERM;
-        return be_patient(a.worker, worker);
+    case act::fail_job: {
+        if (auto found = jobs_.find(a.job); found != jobs_.end())
+            found->second->failure = last_trouble_();
+        return scheduler_.cancel_job(a.job);
     }
+    case act::start_worker: return start_worker(a.place);
+    case act::stop_worker:
+        counts_.replaced += !closing_ && a.place < scheduler_.places();
+        return stop_worker(a.worker);
     case act::give_up: return fail_all(last_trouble_);
     }
 }
 
+void pool_state::stop_worker(worker_id id)
+{
+    auto& worker = workers_.at(id);
+    worker.link->send_stop();
+    worker.dirty = true;
+    be_patient(id, worker);
+}
+
 void pool_state::be_patient(worker_id id, seat& worker)
 {
+    worker.next_signal = SIGTERM;
     worker.patience = std::make_unique<asio::steady_timer>(executor_);
     lose_patience(id);
 }
@@ -157,7 +167,8 @@ void pool_state::send(parcel& p, worker_id to)
     try {
         if (apart)
             link.send_function(p.of->waiters->id, *p.of->callee);
-        p.number = link.send_task(p.body, p.count, place.first, p.keep, apart ? frame::apart : std::uint8_t{0});
+        auto flags = (apart ? frame::apart : 0) | (p.of->options.measure ? frame::measured : 0);
+        p.number = link.send_task(p.body, p.count, place.first, p.keep, static_cast<std::uint8_t>(flags));
     } catch (...) {
         chunk_id id = p.id;
         bool on = goes_on(*p.of, place.first, std::current_exception());
@@ -176,18 +187,14 @@ void pool_state::send(parcel& p, worker_id to)
         look_again_soon();
 }
 
-void pool_state::start_worker()
+void pool_state::start_worker(std::size_t place)
 {
     worker_id id = ++last_worker_;
     try {
-        std::size_t place = 0;
-        while (std::ranges::any_of(workers_, [&](auto& w) { return w.second.place == place; }))
-            ++place;
-        workers_[id].place = place;
         workers_[id].link = std::make_unique<worker_link>(watched_, id, options_.name + "-" + std::to_string(id), options_, place);
         workers_[id].by_number.resize(workers_[id].link->slots());
         limit_startup(id);
-        return scheduler_.worker_started(id);
+        return scheduler_.worker_started(id, place);
     } catch (const std::system_error& e) {
         last_trouble_ = [code = e.code()] { return std::make_exception_ptr(std::system_error{code, "a pool can't start its workers"}); };
     } catch (const std::exception& e) {

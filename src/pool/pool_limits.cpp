@@ -76,7 +76,7 @@ void pool_state::announce(job& work)
 }
 
 // A chunk has ended without results: it is tried again, or its job hears of it.
-void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e)
+void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e, std::uint64_t pool_statistics::*kind)
 {
     auto& p = *find(id);
     if (!scheduler_.wanted(id)) {
@@ -85,15 +85,43 @@ void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e)
     }
     if (p.timed_out || worth_a_try(*p.of, p.attempt, e)) { // that its time was up was found to be worth it
         ++p.attempt;
+        ++counts_.retried;
         p.at = 0;
         p.now = phase::delayed;
         scheduler_.retry(id); // may be the end of it, when its job has failed
         return p.of->options.backoff.count() > 0 ? start_clock(p, wait_before(*p.of, p.attempt)) : scheduler_.again(id);
     }
+    ++counts_.failed;
+    if (kind)
+        ++(counts_.*kind);
     bool on = goes_on(*p.of, index, e);
     announce(*p.of);
     discard(id);
     on ? scheduler_.settled(id) : scheduler_.failed(id, index);
+}
+
+// Whether a task has begun is decided by taking it back: those that had not, of a call that has, are sent again.
+void pool_state::cancel_pending(const char* why)
+{
+    turn([&] {
+        const auto all = jobs_; // what is withdrawn may end some
+        for (auto& [id, work] : all) {
+            std::size_t here = 0;
+            for (std::size_t i = 0; i < parcels_.size(); ++i) {
+                auto& p = parcels_[i];
+                if (p.of != work)
+                    continue;
+                if (p.at != 0)
+                    carry_out({act::withdraw, p.at, id, p.id});
+                if (p.id != 0 && p.at == 0)
+                    here += p.count;
+            }
+            if (here < scheduler_.taken(id))
+                continue;
+            work->failure = std::make_exception_ptr(cancelled_error{why});
+            scheduler_.cancel_job(id);
+        }
+    });
 }
 
 void pool_state::start_clock(parcel& p, std::chrono::nanoseconds time)
@@ -151,6 +179,8 @@ void pool_state::time_is_up(chunk_id id)
     auto e = too_long(*p->of);
     if (worth_a_try(*p->of, p->attempt, e))
         return scheduler_.stop(id);
+    ++counts_.failed;
+    ++counts_.timed_out;
     auto index = scheduler_.place(id).first;
     scheduler_.abandon(id, goes_on(*p->of, index, e) ? unknown_size : index);
     announce(*p->of);

@@ -6,6 +6,7 @@
 #include <coproc/error.hpp>
 
 #include <algorithm>
+#include <cstring>
 
 namespace coproc::detail {
 namespace {
@@ -35,6 +36,11 @@ void pool_state::listen()
 void pool_state::collect()
 {
     listening_ = false;
+    look_around();
+}
+
+void pool_state::look_around()
+{
     tokens_.clear();
     watched_.collect(tokens_);
     for (auto token : tokens_)
@@ -50,7 +56,7 @@ void pool_state::reported(worker_id id, wakeup what)
     try {
         if (what == wakeup::startup) {
             link.advance_startup();
-            if (!link.starting() && !link.told_to_stop())
+            if (!link.starting() && !link.on_its_way_out())
                 found->second.patience.reset();
         }
     } catch (const std::exception& e) {
@@ -116,12 +122,16 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
             return decode_exception(again);
         });
     }
-    if (header.kind != frame_kind::result && header.kind != frame_kind::failure)
+    if (header.kind == frame_kind::leaving)
+        return leaves(link);
+    if (header.kind != frame_kind::result && header.kind != frame_kind::failure && header.kind != frame_kind::usage)
         throw protocol_error{"a worker sent a frame that only pools send"};
     chunk_id id = workers_.at(link.id()).by_number[link.slot(header.number)];
     auto* p = find(id);
     if (!p || p->at != link.id() || p->number != header.number || !link.begun(header.number))
         throw protocol_error{"a worker answered a task that it does not have"};
+    if (header.kind == frame_kind::usage)
+        return measured(*p, body);
     auto place = scheduler_.place(id);
     bool wanted = scheduler_.wanted(id);
     if ((header.flags & frame::retires) != 0)
@@ -137,6 +147,8 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
         }
         if (p->timed_out)
             return lost(id, place.first, nullptr);
+        if (wanted)
+            counts_.done += p->count;
         announce(*p->of);
         discard(id);
         return scheduler_.finished(id, header.time);
@@ -152,10 +164,32 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
     lost(id, index, e);
 }
 
+// What was sent there since comes back by the scheduler's wish.
+void pool_state::leaves(worker_link& link)
+{
+    if (link.on_its_way_out())
+        return;
+    link.leaves();
+    scheduler_.left(link.id());
+    be_patient(link.id(), workers_.at(link.id()));
+}
+
+void pool_state::measured(parcel& p, std::span<const std::byte> body)
+{
+    task_statistics usage;
+    if (body.size() != sizeof usage || !p.of->options.measure)
+        throw protocol_error{"a worker measured what it was not asked for"};
+    std::memcpy(&usage, body.data(), sizeof usage);
+    p.of->usage = usage;
+    counts_.measured += usage;
+}
+
 void pool_state::ended(worker_link& link, const exit_status& status)
 {
     look(link); // what it finished before its end is in the ring
-    bool orderly = link.told_to_stop();
+    bool orderly = link.on_its_way_out();
+    if (!orderly && !closing_)
+        ++counts_.replaced;
     bool cost_a_task = false;
     for (chunk_id id : scheduler_.in_flight(link.id())) {
         auto* p = find(id);
@@ -171,7 +205,7 @@ void pool_state::ended(worker_link& link, const exit_status& status)
         report.task_name = p->of->name;
         report.last_output = link.last_output();
         std::size_t index = report.index;
-        lost(id, index, std::make_exception_ptr(worker_crashed{std::move(report)}));
+        lost(id, index, std::make_exception_ptr(worker_crashed{std::move(report)}), &pool_statistics::crashed);
     }
     if (!orderly && !cost_a_task && !link.condemned())
         last_trouble_ = [status, pid = link.pid()] {

@@ -13,6 +13,8 @@ scheduler_options scheduling(const pool_options& options)
 {
     scheduler_options result;
     result.workers = static_cast<std::size_t>(std::max(options.workers, 1));
+    if (options.min_workers)
+        result.min_workers = static_cast<std::size_t>(*options.min_workers);
     result.max_tasks_per_worker = options.max_tasks_per_worker;
     result.concurrency = static_cast<std::size_t>(options.concurrency);
     return result;
@@ -21,7 +23,7 @@ scheduler_options scheduling(const pool_options& options)
 } // namespace
 
 pool_state::pool_state(pool_options options, bool in_line)
-    : options_{std::move(options)}, in_line_{in_line}, scheduler_{scheduling(options_)}
+    : options_{std::move(options)}, in_line_{in_line}, size_{in_line ? 0 : options_.workers}, scheduler_{scheduling(options_)}
 {
 }
 
@@ -43,7 +45,7 @@ void pool_state::bind(const asio::any_io_executor& executor)
         executor_ = executor;
         know(loop_of(executor));
         for (auto& [id, worker] : workers_)
-            if (worker.link->told_to_stop())
+            if (worker.link->on_its_way_out())
                 be_patient(id, worker);
             else if (worker.link->starting())
                 limit_startup(id);
@@ -118,6 +120,7 @@ void pool_state::submit(const std::shared_ptr<job>& work)
                 std::rethrow_exception(reason_());
             throw usage_error{"the pool is closed: it takes no more tasks"};
         }
+        auto places = in_line_ ? std::vector<std::size_t>{} : places_for(*work);
         work->waiters = std::make_shared<job_waiters>();
         work->waiters->id = ++last_job_;
         if (in_line_) {
@@ -130,7 +133,8 @@ void pool_state::submit(const std::shared_ptr<job>& work)
                                        .chunk_size = options.chunk_size,
                                        .priority = options.priority,
                                        .ahead = options.in_flight == 0 ? unknown_size : options.in_flight,
-                                       .concurrent = work->coroutine && options_.concurrency > 1});
+                                       .concurrent = work->coroutine && options_.concurrency > 1,
+                                       .places = std::move(places)});
         if (options.deadline.count() > 0) {
             auto now = std::chrono::steady_clock::now();
             work->waiters->until = now + std::min<std::chrono::nanoseconds>(options.deadline, now.max() - now);

@@ -15,11 +15,13 @@
 #include <coproc/detail/job.hpp>
 #include <coproc/error.hpp>
 #include <coproc/pool_options.hpp>
+#include <coproc/pool_statistics.hpp>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <atomic>
 #include <exception>
 #include <functional>
 #include <iterator>
@@ -51,7 +53,7 @@ public:
     pool_state(const pool_state&) = delete;
     pool_state& operator=(const pool_state&) = delete;
 
-    [[nodiscard]] int size() const noexcept { return in_line_ ? 0 : options_.workers; }
+    [[nodiscard]] int size() const noexcept { return size_; }
     [[nodiscard]] bool in_line() const noexcept { return in_line_; }
 
     /// Binds the pool to a loop unless it has one, and starts its workers.
@@ -75,7 +77,14 @@ public:
     /// Takes the next item of a stream, if it is there.
     [[nodiscard]] bool pop(job& work);
 
+    void resize(int workers);
+    void recycle();
+    [[nodiscard]] pool_statistics statistics();
+    [[nodiscard]] std::optional<task_statistics> usage_of(const job& work);
+
     void close();
+    /// Calls of which no task has begun.
+    void cancel_pending(const char* why);
     void terminate(const char* why);
     /// The first exception of a finalizer.
     [[nodiscard]] std::exception_ptr finalizer_failure();
@@ -105,7 +114,6 @@ private:
     struct seat { // a worker's place
         std::unique_ptr<worker_link> link;
         std::vector<chunk_id> by_number; ///< for each slot of the link
-        std::size_t place = unknown_size; ///< the lowest number that was free when it began
         bool dirty = false;
         std::unique_ptr<asio::steady_timer> patience; ///< with a worker that comes up, or was told to stop
         int next_signal = 0;
@@ -131,18 +139,24 @@ private:
         return index < parcels_.size() && parcels_[index].id == id ? &parcels_[index] : nullptr;
     }
     void discard(chunk_id id);
-    void start_worker();
+    void start_worker(std::size_t place);
+    void stop_worker(worker_id id);
+    [[nodiscard]] std::vector<std::size_t> places_for(const job& work) const;
+    [[nodiscard]] pool_statistics count() const;
     void limit_startup(worker_id id);
     void lose_patience(worker_id id);
     void listen();
     void collect();
+    void look_around();
     void reported(worker_id id, wakeup what);
     void look(worker_link& link);
     void arrived(worker_link& link, const frame& header, std::span<const std::byte> body, std::vector<attachment>& attachments);
+    void leaves(worker_link& link);
+    void measured(parcel& p, std::span<const std::byte> body);
     void ended(worker_link& link, const exit_status& status);
     void remove(worker_id id, bool orderly, bool cost_a_task);
     void fail(job& work, std::size_t index, std::exception_ptr e);
-    void lost(chunk_id id, std::size_t index, std::exception_ptr e);
+    void lost(chunk_id id, std::size_t index, std::exception_ptr e, std::uint64_t pool_statistics::*kind = nullptr);
     [[nodiscard]] static bool worth_a_try(const job& work, int attempt, std::exception_ptr& e);
     [[nodiscard]] bool goes_on(job& work, std::size_t index, const std::exception_ptr& e);
     void start_clock(parcel& p, std::chrono::nanoseconds time);
@@ -176,12 +190,14 @@ private:
     std::vector<std::uint64_t> tokens_;
     pool_options options_;
     bool in_line_;
+    std::atomic<int> size_;
     bool closing_ = false, failed_ = false;
     scheduler scheduler_;
     std::map<worker_id, seat> workers_;
     std::vector<parcel> parcels_; ///< by the chunk's slot, which the scheduler gave it
     recent_map<job_id, std::shared_ptr<job>> jobs_;
     std::vector<buffer> spare_; ///< bodies whose memory is used again
+    pool_statistics counts_; ///< what is counted as it happens
     complaint last_trouble_; ///< with a worker: why the pool failed, if it comes to that
     complaint reason_;       ///< why it failed
     std::exception_ptr finalizer_failure_;

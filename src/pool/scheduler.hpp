@@ -8,8 +8,11 @@
 //     chunk   some consecutive elements of one job, from the moment they are taken from the input until they ended
 //     worker  has chunks in flight, in order: the first runs, the others wait in its pipe
 //
+// It is one class in four files: what to do next, jobs, workers, chunks.
+//
 // Rules
-//   - Jobs take turns, those of the highest priority among each other. Within a job, chunks that came back (from a dead or
+//   - Jobs take turns, those of the highest priority among each other; one that is bound to workers which have no room
+//     holds up nobody else. Within a job, chunks that came back (from a dead or
 //     a slow worker) go before new ones. What waits in a worker's pipe makes room for what has a higher priority. A job
 //     whose results are consumed one by one is read only so far ahead of them.
 //   - Each worker has two chunks in flight, and more while what waits in its pipe is worth less than `window` of work:
@@ -19,32 +22,35 @@
 //     hold among jobs of one kind.
 //   - Unless the caller set the size, chunks of concurrent jobs have one element. Others begin with one; once the cost is known
 //     they are worth `target`, but not more than a share of what remains, so that all workers end at about the same time,
-//     nor less than `least`.
+//     nor less than `smallest`.
 //   - A worker with nothing to do takes a chunk that waits in another one's pipe, if it is worth a wake-up.
+//   - Each worker has a place, a number below `workers`; its replacement gets the same one. Workers in the places below
+//     `min_workers` are always there; another one is started when a task would have to wait behind one that runs, or is
+//     bound to its place. Workers beyond may leave when they please; those beyond `workers`, when that was lowered, are
+//     stopped when they have ended what they run.
 //   - Workers that die before they came to a task are replaced, but only so often in a row.
 //   - A worker whose task was asked to stop may have to be killed: it is given nothing until that task has ended, and what
 //     waits in its pipe goes elsewhere. A task whose job has ended, or has failed before it, is asked to stop.
 #pragma once
 
+#include "pool/job_turns.hpp"
 #include "pool/recent_map.hpp"
 #include "pool/slot_map.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
-#include <map>
 #include <optional>
 #include <vector>
 
 namespace coproc::detail {
 
-using job_id = std::uint64_t;
 using chunk_id = std::uint64_t;
 using worker_id = std::uint64_t;
 
 struct scheduler_options {
     std::size_t workers = 1;
+    std::size_t min_workers = SIZE_MAX;   ///< that are there without work, too; as many as `workers` at most
     std::size_t max_tasks_per_worker = 0; ///< 0: without limit
     std::size_t max_in_flight = 1000;     ///< chunks for each worker, beyond what it runs and two for each kind of job
     std::size_t concurrency = 1;          ///< chunks of concurrent jobs that a worker runs at a time
@@ -58,8 +64,9 @@ enum class act {
     stop_task,    ///< ask the chunk, if `worker` still runs it, to end, and see to it that it does
     drop,         ///< forget the chunk: it will not be sent again
     finish_job,   ///< the job has ended
-    start_worker, ///< answer with worker_started or start_failed
-    stop_worker,  ///< let it end in an orderly way
+    fail_job,     ///< no worker that it is bound to can be started: cancel it
+    start_worker, ///< in `place`; answer with worker_started or start_failed
+    stop_worker,  ///< let it, which was in `place`, end in an orderly way
     give_up       ///< workers die without coming to a task, or none can be started: fail everything
 };
 
@@ -69,6 +76,7 @@ struct job_rules {
     int priority = 0;             ///< higher goes first
     std::size_t ahead = SIZE_MAX; ///< elements that may be taken from the input and not be consumed yet
     bool concurrent = false;      ///< a worker runs several of its chunks at a time
+    std::vector<std::size_t> places{}; ///< of the workers that may run it, ascending; empty: all
 };
 
 struct action {
@@ -77,6 +85,7 @@ struct action {
     job_id job = 0;
     chunk_id chunk = 0;
     std::size_t most = 0;
+    std::size_t place = 0;
 };
 
 struct chunk_place {
@@ -87,7 +96,7 @@ struct chunk_place {
 
 class scheduler {
 public:
-    explicit scheduler(const scheduler_options& options) : options_{options} {}
+    explicit scheduler(const scheduler_options& options) : options_{options}, places_(options.workers) {}
 
     // What callers do.
     /// An empty job ends at once.
@@ -100,9 +109,14 @@ public:
     void cancel_job(job_id job);
     /// No job comes any more; workers are stopped when none is left.
     void close() { closing_ = true; }
+    /// From now on there are so many places. No job may be bound to those beyond alone.
+    void resize(std::size_t workers);
+    [[nodiscard]] bool bound_beyond(std::size_t workers) const;
+    /// Every worker is replaced when it has ended what it runs.
+    void recycle();
 
     // What workers do.
-    void worker_started(worker_id worker);
+    void worker_started(worker_id worker, std::size_t place);
     /// None could be started: with no worker left, or before all were there once, the pool gives up.
     void start_failed();
     /// The chunk's results have come; it took so many nanoseconds.
@@ -120,6 +134,8 @@ public:
     void abandon(chunk_id chunk, std::size_t index);
     /// The worker begins nothing more, and is to be replaced.
     void retire(worker_id worker);
+    /// The worker has had nothing to do and ends: it begins nothing more.
+    void left(worker_id worker);
     /// The worker is gone; `running` of its chunks was begun and not ended, if any (that one has failed too; call failed
     /// before). `orderly`: it was told to.
     void worker_ended(worker_id worker, bool orderly, bool cost_a_task);
@@ -146,11 +162,15 @@ public:
     [[nodiscard]] std::size_t taken(job_id job) const;
     /// Some worker runs a task that was asked to stop.
     [[nodiscard]] bool waits_for_end() const;
+    /// Of workers.
+    [[nodiscard]] std::size_t places() const noexcept { return options_.workers; }
     [[nodiscard]] std::size_t jobs() const noexcept { return jobs_.size(); }
     [[nodiscard]] std::size_t workers() const noexcept { return workers_.size(); }
     [[nodiscard]] bool closed() const noexcept { return closing_ && jobs_.empty() && workers_.empty(); }
 
 private:
+    static constexpr double window = 300'000; ///< ns: five wake-ups' worth of work in a worker's pipe
+
     struct job_state {
         job_rules rules;
         std::size_t taken = 0, consumed = 0; ///< elements
@@ -180,13 +200,16 @@ private:
         share of[2]; ///< chunks of plain and of concurrent jobs
         std::size_t assigned = 0;
         std::size_t ending = 0; ///< its chunks that were asked to stop
+        std::size_t place = 0;
         bool stopping = false, proven = false, retired = false;
         std::uint64_t last_used = 0;
     };
 
     chunk_state& at(chunk_id chunk) { return *chunks_.find(chunk); }
     const chunk_state& at(chunk_id chunk) const { return *chunks_.find(chunk); }
+    bool used_up(const worker_state& worker) const;
     bool has_room(const worker_state& worker, bool concurrent) const;
+    bool must_wait(const worker_state& worker, bool concurrent) const;
     std::size_t room_ahead(const job_state& job) const;
     std::size_t step(const job_state& job) const;
     std::size_t wanted(const job_state& job) const;
@@ -194,12 +217,26 @@ private:
     bool line_up(job_id job);
     void forget(chunk_id chunk, job_id job);
     void take_back(worker_id worker);
-    worker_state* pick(worker_id& id, bool concurrent);
+    struct choice {
+        worker_id id = 0;
+        worker_state* worker = nullptr; ///< null: there is none, or a better one is to be started
+        std::optional<std::size_t> start; ///< in this place
+    };
+    choice pick(const std::vector<std::size_t>& places, bool concurrent);
+    choice choose(const std::vector<std::size_t>& places, bool concurrent);
+    std::optional<std::size_t> free_place(const std::vector<std::size_t>& places) const;
+    void vacate(worker_id id, const worker_state& worker);
+    bool may_start() const;
+    std::size_t least() const noexcept { return options_.min_workers < options_.workers ? options_.min_workers : options_.workers; }
+    bool may_run(job_id job, const worker_state& worker) const;
+    job_state* first_of(std::deque<job_turn>& jobs);
+    std::optional<action> give(job_queue& queue, job_state& state, const choice& to);
+    std::optional<action> make_room(const job_queue& queue, int priority, bool concurrent);
     std::size_t chunk_for(const job_state& job, const worker_state& worker) const;
-    void leave(chunk_id chunk);
-    void send(chunk_id chunk, worker_id worker);
+    worker_state* leave(chunk_id chunk);
+    void send(chunk_id chunk, job_state& job, worker_id worker);
     [[nodiscard]] std::vector<chunk_id> out(job_id job) const;
-    void check_done(job_id job);
+    void check_done(job_id job, job_state& state);
     void drop_after(job_id job, std::size_t index);
     std::optional<action> start_or_stop();
     std::optional<action> assign(bool concurrent);
@@ -208,13 +245,14 @@ private:
 
     scheduler_options options_;
     recent_map<job_id, job_state> jobs_;
-    /// Jobs that may have something to send, plain and concurrent ones, by priority.
-    std::map<int, std::deque<job_id>, std::greater<>> turns_[2];
+    job_turns turns_[2]; ///< of jobs that may have something to send, plain and concurrent ones
     slot_map<chunk_state> chunks_;
     recent_map<worker_id, worker_state> workers_;
+    std::vector<worker_id> places_; ///< who is there and is not told to stop; 0: nobody
+    std::size_t staying_ = 0;       ///< workers in places that are not beyond, as counted last
     std::deque<action> decided_;
     std::uint64_t uses_ = 0;
-    std::size_t failures_ = 0, starting_ = 0;
+    std::size_t failures_ = 0;
     bool closing_ = false, complete_ = false, start_failed_ = false, gave_up_ = false, broken_ = false;
 };
 

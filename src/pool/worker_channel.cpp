@@ -139,6 +139,8 @@ std::uint64_t worker_channel::answer(claimed_task& task, buffer& body)
 {
     std::uint64_t end = now();
     flush_output();
+    if (task.meter)
+        send_usage(task, end);
     retired_ = retired_ || worn_out(end);
     auto write = [&] {
         frame header;
@@ -158,6 +160,17 @@ std::uint64_t worker_channel::answer(claimed_task& task, buffer& body)
     }
     ring_if(end - last_ring_ > patience || page_.half_full());
     return end;
+}
+
+void worker_channel::send_usage(const claimed_task& task, std::uint64_t end)
+{
+    auto used = task.meter->read();
+    used.wall_time = std::chrono::nanoseconds{end - task.begin};
+    frame header;
+    header.kind = frame_kind::usage;
+    header.number = task.header.number;
+    header.size = sizeof used;
+    page_.write(std::as_bytes(std::span{&header, 1}), std::as_bytes(std::span{&used, 1}), *setup_.doorbell);
 }
 
 bool worker_channel::worn_out(std::uint64_t at) const noexcept

@@ -8,6 +8,7 @@
 // waits while a long task runs is found by the pool itself, which looks after 2 ms of silence.)
 #pragma once
 
+#include "pool/usage_meter.hpp"
 #include "pool/worker_page.hpp"
 #include "pool/worker_setup.hpp"
 #include "wire/bulk.hpp"
@@ -37,6 +38,7 @@ struct claimed_task {
     const invocation* call = nullptr;
     std::optional<std::size_t> failed_at{}; ///< which of its calls
     std::shared_ptr<kept_function> function{}; ///< if it was sent apart
+    std::optional<usage_meter> meter{};     ///< if what it costs is asked for
 };
 
 class worker_channel {
@@ -71,6 +73,7 @@ private:
         std::exception_ptr failure; ///< why it is not
     };
 
+    void send_usage(const claimed_task& task, std::uint64_t end);
     void send_descriptors(std::span<const int> descriptors);
     arrived_function receive_function(const frame_reader::item& item);
 

@@ -57,6 +57,8 @@ worker_link::worker_link(const os::watch_set& set, std::uint64_t id, std::string
     setup.open_files_limit = options.open_files_limit;
     setup.max_memory = options.max_memory_per_worker;
     setup.max_age = static_cast<std::uint64_t>(std::max<std::int64_t>(options.max_age.count(), 0));
+    if (options.min_workers && place >= static_cast<std::size_t>(*options.min_workers))
+        setup.idle_time = static_cast<std::uint64_t>(options.idle_time.count());
     setup.processor = options.pin_workers ? static_cast<std::int64_t>(place) : -1;
     setup.initializer = encoded_bytes(options.initializer);
     setup.finalizer = encoded_bytes(options.finalizer);

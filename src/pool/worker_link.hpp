@@ -34,7 +34,8 @@ enum class wakeup : std::uint8_t { doorbell, writable, startup, ended, output };
 
 class worker_link {
 public:
-    /// Starts a worker, whose descriptors are reported by `set`; `place`: its number among the living. Throws std::system_error; nothing is left behind then.
+    /// Starts a worker, whose descriptors are reported by `set`, in a place of the pool. Throws std::system_error; nothing is
+    /// left behind then.
     worker_link(const os::watch_set& set, std::uint64_t id, std::string name, const pool_options& options, std::size_t place);
     /// Kills and reaps what has not ended.
     ~worker_link();
@@ -96,6 +97,10 @@ public:
     void condemn();
     [[nodiscard]] bool condemned() const noexcept { return condemned_; }
     [[nodiscard]] bool told_to_stop() const noexcept { return told_to_stop_; }
+    /// It has said that it ends by itself.
+    void leaves() noexcept { leaving_ = true; }
+    /// Either of them.
+    [[nodiscard]] bool on_its_way_out() const noexcept { return told_to_stop_ || leaving_; }
 
 private:
     struct gift { // descriptors that go before a frame
@@ -130,7 +135,7 @@ private:
     bulk_sender bulk_out_;
     bulk_receiver bulk_in_;
     frame_reader reader_;
-    bool told_to_stop_ = false, condemned_ = false;
+    bool told_to_stop_ = false, leaving_ = false, condemned_ = false;
 };
 
 } // namespace coproc::detail

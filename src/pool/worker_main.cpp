@@ -17,11 +17,14 @@
 #include <coproc/error.hpp>
 #include <coproc/run.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <poll.h>
 #include <random>
 #include <unistd.h>
 
@@ -43,7 +46,9 @@ public:
         std::srand(std::random_device{}());
         if (!run_hook(setup_.initializer, 0))
             return 1;
-        while (read()) {
+        while (!idle_for_too_long()) {
+            if (!read())
+                return 1; // the pool is gone, or the task that ran last has closed our descriptors
             last_end_ = 0;
             for (;;) {
                 bool more = begin_tasks();
@@ -59,10 +64,29 @@ public:
             }
             channel_.rest();
         }
-        return 1; // the pool is gone, or the task that ran last has closed our descriptors
+        return leave();
     }
 
 private:
+    bool idle_for_too_long() const
+    {
+        if (setup_.idle_time == 0)
+            return false;
+        pollfd pipe{setup_.tasks->get(), POLLIN, 0};
+        return os::poll(&pipe, 1, static_cast<int>(std::min<std::uint64_t>((setup_.idle_time + 999'999) / 1'000'000, INT_MAX))) == 0;
+    }
+
+    // What the pool may have sent by now was not claimed, and it takes that back.
+    int leave()
+    {
+        frame header;
+        header.kind = frame_kind::leaving;
+        out_.clear();
+        channel_.send(header, out_);
+        channel_.rest();
+        return run_hook(setup_.finalizer, 1) ? 0 : 1;
+    }
+
     bool read()
     {
         auto space = reader_.space(64 * 1024);
@@ -106,6 +130,8 @@ private:
         // Claimed first: a message that this process can't take costs the task, and is not tried on other workers.
         // A task that follows another one begins when that one ended.
         claimed_task task{item.header, last_end_ != 0 && coroutines_->none() ? last_end_ : now()};
+        if ((item.header.flags & frame::measured) != 0)
+            task.meter.emplace();
         bool claimed = !channel_.retired() && page.claim(number, task.begin); // else the pool takes it back
         auto body = channel_.open(item, attachments); // in any case: what came with it must not stay in the socket
         if (!claimed)
@@ -189,14 +215,14 @@ void worker_setup::save(output_archive& archive) const
 {
     for (auto& d : {tasks, descriptors, doorbell, page, attention})
         archive.attach(attach(d));
-    archive(initializer, finalizer, concurrency, memory_limit, cpu_seconds, open_files_limit, max_memory, max_age, processor);
+    archive(initializer, finalizer, concurrency, memory_limit, cpu_seconds, open_files_limit, max_memory, max_age, idle_time, processor);
 }
 
 void worker_setup::load(input_archive& archive)
 {
     for (auto* d : {&tasks, &descriptors, &doorbell, &page, &attention})
         *d = take(archive);
-    archive(initializer, finalizer, concurrency, memory_limit, cpu_seconds, open_files_limit, max_memory, max_age, processor);
+    archive(initializer, finalizer, concurrency, memory_limit, cpu_seconds, open_files_limit, max_memory, max_age, idle_time, processor);
 }
 
 std::vector<std::byte> encoded_bytes(const remote_call& call)

@@ -23,6 +23,7 @@ struct worker_setup {
     std::uint32_t concurrency = 1;               ///< coroutines at a time
     // Limits, 0 for none; see pool_options.
     std::uint64_t memory_limit = 0, cpu_seconds = 0, open_files_limit = 0, max_memory = 0, max_age = 0;
+    std::uint64_t idle_time = 0; ///< nanoseconds; 0: it stays until it is told to stop
     std::int64_t processor = -1; ///< the index of that to stay on; -1: none
     /// Encoded calls; empty for none.
     std::vector<std::byte> initializer, finalizer;

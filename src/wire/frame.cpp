@@ -12,15 +12,15 @@ void check(const frame& header)
 {
     if (header.size > max_body)
         throw protocol_error{"a frame announces " + std::to_string(header.size) + " bytes, more than the " + std::to_string(max_body) + " allowed"};
-    if (header.kind < frame_kind::task || header.kind > frame_kind::drop)
+    if (header.kind < frame_kind::task || header.kind > frame_kind::usage)
         throw protocol_error{"a frame is of unknown kind " + std::to_string(static_cast<int>(header.kind))};
     bool answer = header.kind == frame_kind::result || header.kind == frame_kind::failure;
-    int allowed = frame::bulk | (answer ? frame::retires : 0) | (header.kind == frame_kind::task ? frame::apart : 0);
-    if ((header.flags & ~allowed) != 0 || header.reserved != 0)
+    int of_task = header.kind == frame_kind::task ? frame::apart | frame::measured : 0;
+    if ((header.flags & ~(frame::bulk | (answer ? frame::retires : 0) | of_task)) != 0 || header.reserved != 0)
         throw protocol_error{"a frame has unknown flags"};
     if ((header.flags & frame::bulk) != 0
         && (header.kind == frame_kind::release || header.kind == frame_kind::forget || header.kind == frame_kind::stop
-            || header.kind == frame_kind::drop))
+            || header.kind == frame_kind::drop || header.kind == frame_kind::leaving))
         throw protocol_error{"a frame without a body refers to a memory file"};
     if ((header.flags & frame::bulk) != 0 && header.size != sizeof(bulk_reference))
         throw protocol_error{"a reference to a memory file has the wrong size"};

@@ -35,7 +35,9 @@ enum class frame_kind : std::uint8_t {
     failure,     ///< from the worker: the exception of call `count`, counted from 0
     broken,      ///< from the worker: the exception of the initializer (number 0) or finalizer (1)
     function,    ///< to the worker: function `number`, for tasks to come
-    drop         ///< to the worker: no task to come calls function `number`
+    drop,        ///< to the worker: no task to come calls function `number`
+    leaving,     ///< from the worker: it had nothing to do for long enough, begins nothing more and ends
+    usage        ///< from the worker: what the task cost, a task_statistics; before its result
 };
 
 /// Bodies are small enough for a pipe's buffer; what is larger goes through a memory file.
@@ -54,6 +56,7 @@ struct frame {
     static constexpr std::uint8_t bulk = 1;    ///< the body is a bulk_reference
     static constexpr std::uint8_t retires = 2; ///< from the worker: it begins nothing more and is to be replaced
     static constexpr std::uint8_t apart = 4;   ///< of a task: its body begins with the number of a function (u64)
+    static constexpr std::uint8_t measured = 8; ///< of a task: its usage is to be sent
 };
 static_assert(sizeof(frame) == 32);
 

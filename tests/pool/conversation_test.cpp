@@ -337,7 +337,7 @@ TEST_CASE("with any bit of a conversation flipped a worker gives answers or ends
     for (std::size_t bit = 0; bit < 8 * said.stream.size(); ++bit) {
         auto damaged = said.stream;
         damaged[bit / 8] ^= std::byte{1} << bit % 8;
-        REQUIRE(answers_to(damaged, said.file).size() <= 3);
+        REQUIRE(answers_to(damaged, said.file).size() <= 4); // three results, and what one of them has cost
     }
 }
 

@@ -29,6 +29,7 @@ public:
         bool hesitates = false, starved = false; ///< the input has nothing when it is asked first, and says when it has
         std::size_t failed_at = SIZE_MAX;
         bool concurrent = false;
+        std::vector<std::size_t> places; ///< of the workers that may run it; empty: all
         bool cancelled = false, input_failed = false, ended = false;
         std::vector<int> ends; ///< for each element, how often it ended
     };
@@ -44,6 +45,7 @@ public:
     struct fake_worker {
         std::deque<chunk_id> pipe;
         std::size_t begun_elements = 0;
+        std::size_t place = 0;
         bool stopping = false;
     };
 
@@ -60,7 +62,7 @@ public:
 
     /// `size`: SIZE_MAX for an input of unknown length.
     job_id add(std::size_t length, std::size_t chunk_size = 0, bool known = true, std::size_t breaks_at = SIZE_MAX,
-               std::size_t ahead = SIZE_MAX, int priority = 0, bool concurrent = false)
+               std::size_t ahead = SIZE_MAX, int priority = 0, bool concurrent = false, std::vector<std::size_t> places = {})
     {
         auto id = ++last_job_;
         auto& job = jobs[id];
@@ -71,7 +73,8 @@ public:
         job.ahead = ahead;
         job.priority = priority;
         job.concurrent = concurrent && options_.concurrency > 1;
-        machine.add_job(id, {.size = job.size, .chunk_size = chunk_size, .priority = priority, .ahead = ahead, .concurrent = job.concurrent});
+        job.places = places;
+        machine.add_job(id, {.size = job.size, .chunk_size = chunk_size, .priority = priority, .ahead = ahead, .concurrent = job.concurrent, .places = places});
         return id;
     }
     void consume(job_id id, std::size_t elements)
@@ -95,6 +98,8 @@ public:
     bool begin(worker_id id)
     {
         auto& worker = workers.at(id);
+        if (worker.stopping)
+            return false;
         auto next = std::ranges::find_if(worker.pipe, [&](auto c) { return !chunks.at(c).begun; });
         if (next == worker.pipe.end() || static_cast<std::size_t>(next - worker.pipe.begin()) >= options_.concurrency)
             return false;
@@ -180,6 +185,39 @@ public:
         machine.worker_ended(id, orderly, ran);
     }
 
+    /// The worker, which runs nothing, ends by itself. False if it may not.
+    bool leave(worker_id id)
+    {
+        auto& worker = workers.at(id);
+        if (worker.stopping || runs(id) || worker.place < std::min(options_.min_workers, options_.workers))
+            return false;
+        worker.stopping = true;
+        machine.left(id);
+        return true;
+    }
+    /// False if a job is bound to workers beyond.
+    bool resize(std::size_t size)
+    {
+        if (machine.bound_beyond(size))
+            return false;
+        options_.workers = size;
+        machine.resize(size);
+        return true;
+    }
+    /// Those that are there to stay.
+    [[nodiscard]] std::size_t staying() const
+    {
+        return static_cast<std::size_t>(std::ranges::count_if(workers, [](auto& w) { return !w.second.stopping; }));
+    }
+    [[nodiscard]] std::vector<worker_id> at_place(std::size_t place) const
+    {
+        std::vector<worker_id> result;
+        for (auto& [id, worker] : workers)
+            if (worker.place == place && !worker.stopping)
+                result.push_back(id);
+        return result;
+    }
+
     /// Does what the machine says until it has no more to say.
     void obey()
     {
@@ -196,7 +234,9 @@ public:
     /// Everything goes well from now on, until nothing is under way.
     void run_dry()
     {
+        int rounds = 0;
         for (obey(); !at_rest(); obey()) {
+            REQUIRE(++rounds < 100'000); // nothing is stuck
             for (auto& [id, job] : jobs) {
                 feed(id);
                 consume(id, job.given);
@@ -216,7 +256,7 @@ public:
     {
         return std::ranges::all_of(workers, [](auto& w) { return w.second.pipe.empty() && !w.second.stopping; })
                && std::ranges::none_of(chunks, [](auto& c) { return c.second.delayed; })
-               && std::ranges::all_of(jobs, [this](auto& j) { return j.second.ended || workers.empty() || (!j.second.starved && j.second.given - j.second.consumed < j.second.ahead); });
+               && std::ranges::all_of(jobs, [this](auto& j) { return j.second.ended || (!j.second.starved && j.second.given - j.second.consumed < j.second.ahead); });
     }
 
     /// All jobs have ended as they should, and the machine remembers nothing.
@@ -284,6 +324,8 @@ private:
     {
         REQUIRE(workers.contains(to));
         REQUIRE_FALSE(workers.at(to).stopping);
+        if (auto& places = jobs.at(chunks.at(chunk).job).places; !places.empty())
+            REQUIRE(std::ranges::count(places, workers.at(to).place) == 1);
         REQUIRE(chunks.at(chunk).worker == 0); // at one worker at a time
         REQUIRE_FALSE(chunks.at(chunk).delayed);
         for (auto other : workers.at(to).pipe) // whose worker may be killed for it
@@ -326,15 +368,20 @@ private:
             REQUIRE(chunks.at(a.chunk).worker == 0);
             chunks.erase(a.chunk);
             return;
+        case act::fail_job: // as the pool does
+            for (auto place : jobs.at(a.job).places)
+                REQUIRE(at_place(place).empty());
+            return cancel(a.job);
         case act::finish_job: return check_finished(jobs.at(a.job));
         case act::start_worker:
-            REQUIRE(std::ranges::count_if(workers, [](auto& w) { return !w.second.stopping; }) < static_cast<std::ptrdiff_t>(options_.workers));
+            REQUIRE(a.place < options_.workers);
+            REQUIRE(at_place(a.place).empty());
             if (starts_that_fail > 0) {
                 --starts_that_fail;
                 return machine.start_failed();
             }
-            workers[++last_worker_];
-            return machine.worker_started(last_worker_);
+            workers[++last_worker_].place = a.place;
+            return machine.worker_started(last_worker_, a.place);
         case act::stop_worker:
             REQUIRE_FALSE(workers.at(a.worker).stopping);
             for (auto chunk : workers.at(a.worker).pipe) { // what it still runs was cancelled
@@ -361,7 +408,7 @@ private:
         REQUIRE_FALSE(job.starved);
         REQUIRE(a.most <= job.ahead - (job.given - std::min(job.consumed, job.given)));
         for (auto& [id, other] : jobs)
-            if (other.priority > job.priority && other.concurrent == job.concurrent && other.ahead == SIZE_MAX && other.size != SIZE_MAX && !other.ended && !other.cancelled && !other.input_failed && other.failed_at == SIZE_MAX)
+            if (other.priority > job.priority && other.places.empty() && other.concurrent == job.concurrent && other.ahead == SIZE_MAX && other.size != SIZE_MAX && !other.ended && !other.cancelled && !other.input_failed && other.failed_at == SIZE_MAX)
                 REQUIRE((other.given == other.length || other.starved));
         if (job.hesitates) {
             job.starved = true;

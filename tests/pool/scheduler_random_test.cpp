@@ -12,6 +12,7 @@ namespace {
 struct chances {
     double death = 0.02, failure = 0.05, cancel = 0.02, add = 0.2, failing_start = 0;
     double retry = 0, stop = 0, window = 0, hesitation = 0, priority = 0; ///< of what is asked for
+    double elastic = 0, leave = 0, resize = 0, recycle = 0, bind = 0;
 };
 
 class life {
@@ -27,7 +28,7 @@ public:
         }
         world_.run_dry();
         if (!world_.gave_up && !closed_ && chances_.failing_start == 0)
-            CHECK(world_.workers.size() == workers_);
+            CHECK((world_.workers.size() <= workers_ && world_.workers.size() >= std::min(least_, workers_)));
         world_.check_end();
         world_.machine.close();
         world_.run_dry();
@@ -43,6 +44,8 @@ private:
     {
         scheduler_options result;
         result.workers = workers_ = between(1, 5);
+        if (happens(chances_.elastic))
+            result.min_workers = least_ = between(0, workers_);
         result.max_tasks_per_worker = happens(0.5) ? 0 : between(1, 12);
         result.max_in_flight = between(2, 20);
         result.concurrency = happens(0.5) ? 1 : between(2, 10);
@@ -53,12 +56,21 @@ private:
     }
 
     job_id any_job() { return world_.jobs.empty() ? 0 : between(1, world_.jobs.size()); }
+    std::vector<std::size_t> places()
+    {
+        std::vector<std::size_t> result;
+        if (happens(chances_.bind))
+            for (std::size_t place = 0; place < workers_; ++place)
+                if (happens(0.4))
+                    result.push_back(place);
+        return result;
+    }
     void add()
     {
         auto ahead = happens(chances_.window) ? between(1, 12) : SIZE_MAX;
         auto priority = happens(chances_.priority) ? static_cast<int>(between(0, 4)) - 2 : 0;
         auto id = world_.add(between(0, 40), happens(0.5) ? 0 : between(1, 9), happens(0.7), happens(0.1) ? between(0, 30) : SIZE_MAX, ahead, priority,
-                             happens(0.5));
+                             happens(0.5), places());
         world_.jobs.at(id).hesitates = happens(chances_.hesitation);
     }
 
@@ -90,10 +102,16 @@ private:
             closed_ = true;
             world_.machine.close();
         }
+        if (auto size = between(1, 6); happens(chances_.resize) && world_.resize(size))
+            workers_ = size;
+        if (happens(chances_.recycle))
+            world_.machine.recycle();
         if (world_.workers.empty())
             return;
         auto ids = world_.ids();
         auto id = ids[between(0, ids.size() - 1)];
+        if (happens(chances_.leave) && world_.leave(id))
+            return;
         if (world_.workers.at(id).stopping ? happens(0.3) : happens(chances_.death))
             world_.die(id, between(0, 10));
         else if ((!world_.begin(id) || happens(0.3)) && world_.runs(id)) {
@@ -110,7 +128,7 @@ private:
 
     std::mt19937 random_;
     chances chances_;
-    std::size_t workers_ = 0;
+    std::size_t workers_ = 0, least_ = SIZE_MAX;
     fake_workers world_;
     bool closed_ = false;
 };
@@ -151,3 +169,24 @@ TEST_CASE("an input is read only so far ahead as was asked for, and waited for w
 }
 
 TEST_CASE("whatever waits with a higher priority goes first") { live(150, 500, {.add = 0.4, .retry = 0.1, .priority = 0.8}); }
+
+TEST_CASE("workers that come when they are needed and leave when they are not lose nothing", "[POOL-045][POOL-046]")
+{
+    live(100, 500, {.retry = 0.1, .elastic = 1, .leave = 0.3});
+}
+
+TEST_CASE("the number of workers may change and all may be replaced at any time", "[POOL-047][POOL-048][POOL-049]")
+{
+    live(100, 500, {.retry = 0.1, .stop = 0.1, .resize = 0.1, .recycle = 0.1});
+}
+
+TEST_CASE("what is bound to certain workers runs there alone, and nothing else waits for it")
+{
+    live(60, 500, {.add = 0.4, .retry = 0.1, .stop = 0.1, .window = 0.3, .priority = 0.5, .bind = 0.6});
+}
+
+TEST_CASE("all of this goes together, with workers that die and starts that fail")
+{
+    live(100, 500, {.death = 0.05, .retry = 0.1, .stop = 0.1, .window = 0.2, .hesitation = 0.1, .priority = 0.3, .elastic = 0.5, .leave = 0.2, .resize = 0.05, .recycle = 0.03, .bind = 0.4});
+    live(60, 300, {.death = 0.2, .failing_start = 0.3, .elastic = 0.7, .leave = 0.2, .resize = 0.05, .recycle = 0.03, .bind = 0.4});
+}

@@ -438,3 +438,133 @@ TEST_CASE("an input that throws ends its job when what was taken has ended", "[P
     CHECK(world.jobs.at(job).given == 4);
     world.check_end();
 }
+
+TEST_CASE("a worker beyond the minimum is started when a task would wait, one for each", "[POOL-043]")
+{
+    auto options = with_workers(3);
+    options.min_workers = 0;
+    fake_workers world{options};
+    world.obey();
+    CHECK(world.workers.empty());
+    for (std::size_t tasks = 1; tasks <= 5; ++tasks) {
+        world.add(1);
+        world.obey();
+        CHECK(world.workers.size() == std::min<std::size_t>(tasks, 3));
+    }
+    world.run_dry();
+    world.check_end();
+}
+
+TEST_CASE("coroutines share a worker before another one is started for them")
+{
+    auto options = with_workers(3);
+    options.min_workers = 0;
+    options.concurrency = 4;
+    fake_workers world{options};
+    world.add(4, 0, true, SIZE_MAX, SIZE_MAX, 0, true);
+    world.obey();
+    CHECK(world.workers.size() == 1);
+    world.add(1, 0, true, SIZE_MAX, SIZE_MAX, 0, true);
+    world.obey();
+    CHECK(world.workers.size() == 2);
+}
+
+TEST_CASE("what was sent to a worker that leaves goes elsewhere", "[POOL-046]")
+{
+    auto options = with_workers(2);
+    options.min_workers = 0;
+    fake_workers world{options};
+    auto job = world.add(1);
+    world.obey();
+    REQUIRE(world.leave(1)); // it has not begun it
+    world.obey();
+    CHECK(world.workers.at(2).place == 0);
+    CHECK(world.workers.at(2).pipe.size() == 1);
+    world.run_dry();
+    CHECK(world.jobs.at(job).ended);
+    world.check_end();
+}
+
+TEST_CASE("a job that is bound to a full worker is passed over, and takes its turn when there is room")
+{
+    fake_workers world{with_workers(2)};
+    auto bound = world.add(10, 1, true, SIZE_MAX, SIZE_MAX, 0, false, {0});
+    world.obey();
+    auto other = world.add(10, 1);
+    world.obey();
+    auto busy = world.at_place(0).front(), free = world.at_place(1).front();
+    CHECK(world.jobs.at(bound).given == 2);
+    CHECK(world.jobs.at(other).given == 2);
+    for (int i = 0; i < 4; ++i)
+        run_one(world, free, 10 * millisecond);
+    CHECK(world.jobs.at(other).given == 6);
+    run_one(world, busy, 10 * millisecond);
+    CHECK(world.jobs.at(bound).given == 3);
+    world.run_dry();
+    world.check_end();
+}
+
+TEST_CASE("an idle worker does not take what is bound to another one")
+{
+    fake_workers world{with_workers(2)};
+    world.add(2, 1, true, SIZE_MAX, SIZE_MAX, 0, false, {0});
+    world.obey();
+    CHECK(world.count(act::withdraw) == 0);
+    CHECK(world.workers.at(world.at_place(0).front()).pipe.size() == 2);
+}
+
+TEST_CASE("a bound job of a higher priority overtakes at its worker alone")
+{
+    fake_workers world{with_workers(2)};
+    world.add(4, 1, true, SIZE_MAX, SIZE_MAX, 0);
+    world.obey();
+    for (auto id : world.ids())
+        world.begin(id);
+    world.add(1, 1, true, SIZE_MAX, SIZE_MAX, 5, false, {1});
+    world.obey();
+    CHECK(world.count(act::withdraw) == 1);
+    CHECK(world.jobs.at(2).given == 1);
+    CHECK(world.chunks.at(world.workers.at(world.at_place(1).front()).pipe.back()).job == 2);
+    world.run_dry();
+    world.check_end();
+}
+
+TEST_CASE("a job whose worker can't be started fails, and the others go on")
+{
+    fake_workers world{with_workers(2)};
+    world.obey();
+    auto bound = world.add(3, 1, true, SIZE_MAX, SIZE_MAX, 0, false, {1}), other = world.add(30, 1);
+    world.obey();
+    world.starts_that_fail = 1;
+    world.die(world.at_place(1).front());
+    world.obey();
+    CHECK(world.count(act::fail_job) == 1);
+    CHECK(world.jobs.at(bound).cancelled);
+    CHECK_FALSE(world.gave_up);
+    world.run_dry();
+    CHECK(world.jobs.at(other).ended);
+    world.check_end();
+}
+
+TEST_CASE("surplus workers end what they run and get nothing more; if the number rises in time, they stay", "[POOL-047]")
+{
+    fake_workers world{with_workers(3)};
+    world.add(100, 1);
+    world.obey();
+    for (auto id : world.ids())
+        world.begin(id);
+    REQUIRE(world.resize(1));
+    world.obey();
+    CHECK(world.staying() == 3);
+    auto last = world.at_place(2).front();
+    CHECK(world.workers.at(last).pipe.size() == 1);
+    world.finish(last, millisecond);
+    world.obey();
+    CHECK(world.workers.at(last).stopping);
+    REQUIRE(world.resize(2));
+    world.obey();
+    CHECK(world.count(act::start_worker) == 3); // the second one was kept
+    CHECK(world.staying() == 2);
+    world.run_dry();
+    world.check_end();
+}

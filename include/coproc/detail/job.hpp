@@ -6,6 +6,7 @@
 #include <coproc/pool_options.hpp>
 #include <coproc/serialize.hpp>
 #include <coproc/task.hpp>
+#include <coproc/task_statistics.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -59,8 +60,8 @@ public:
     virtual bool more_later() const { return false; }
 
     std::size_t size = unknown_size; ///< how many calls in all, if known beforehand
-    call_options options;            ///< chunk_size: as it is to be; name: see below
-    std::string name;
+    call_options options;            ///< chunk_size: as it is to be; name and tag: see below
+    std::string name, tag;
     bool coroutine = false;
     /// Encoded with its state, if all messages call the same one. What is larger than `most_in_message` goes to each worker
     /// once, apart from them.
@@ -69,6 +70,7 @@ public:
 
     // The outcome, set by the pool.
     std::exception_ptr failure;
+    std::optional<task_statistics> usage; ///< of the task that was measured last
     std::shared_ptr<job_waiters> waiters;
 
 protected:
