@@ -3,6 +3,7 @@
 #include "wire/exception.hpp"
 
 #include <coproc/detail/entry.hpp>
+#include <coproc/detail/generator_job.hpp>
 #include <coproc/error.hpp>
 
 #include <asio/cancellation_type.hpp>
@@ -46,6 +47,20 @@ public:
         input_archive from{results_.data(), results_.size(), &results_.attachments()};
         work_.results(from, index(), 1);
     }
+    /// Of a generator: makes its next item, which is the job's next result; false at its end.
+    task<bool> next_item()
+    {
+        if (!items_) {
+            next();
+            items_.emplace(prepare().generator(call()));
+        }
+        results_.clear();
+        auto made = items_->next();
+        if (!co_await std::move(made))
+            co_return false;
+        keep();
+        co_return true;
+    }
     [[nodiscard]] std::size_t index() const { return count_ - 1; }
     [[nodiscard]] std::size_t count() const { return count_; }
     int& attempt() { return attempt_; }
@@ -68,6 +83,7 @@ private:
     std::optional<invocation> call_;
     std::size_t count_ = 0;
     int attempt_ = 0;
+    std::optional<stream<item_written>> items_; // last, for it refers to the call
 };
 
 bool pool_state::claim_inline(const job& work)
@@ -173,7 +189,20 @@ task<> pool_state::run_inline_coroutine(std::shared_ptr<job> work)
     end_inline(*work, elements.count(), failure);
 }
 
-// One element, whose result is the stream's next item; nothing more of the input is read.
+task<bool> pool_state::run_inline_generator(inline_elements& elements)
+{
+    std::exception_ptr e;
+    try {
+        auto made = elements.next_item();
+        co_return co_await std::move(made);
+    } catch (...) {
+        e = std::current_exception();
+    }
+    auto cancelled = co_await asio::this_coro::cancellation_state;
+    std::rethrow_exception(cancelled.cancelled() == asio::cancellation_type::none ? elements.sent(e) : e);
+}
+
+// One element, or one item of a generator, whose result is the stream's next item; nothing more of the input is read.
 task<> pool_state::run_inline_step(std::shared_ptr<job> work)
 {
     auto& elements = work->waiters->elements;
@@ -182,7 +211,10 @@ task<> pool_state::run_inline_step(std::shared_ptr<job> work)
     std::exception_ptr failure;
     bool on = false;
     try {
-        if (elements->next()) {
+        if (work->items) {
+            auto made = run_inline_generator(*elements);
+            on = co_await std::move(made);
+        } else if (elements->next()) {
             auto end = run_inline_element(*work, *elements);
             on = co_await std::move(end);
         } else if (work->more_later()) {

@@ -8,6 +8,7 @@
 #include "wire/bulk.hpp"
 
 #include <coproc/cpu_count.hpp>
+#include <coproc/detail/generator_job.hpp>
 #include <coproc/error.hpp>
 
 #include <asio/error.hpp>

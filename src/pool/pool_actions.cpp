@@ -1,6 +1,7 @@
 // What the scheduler decided is carried out.
 #include "pool/pool_state.hpp"
 
+#include <coproc/detail/generator_job.hpp>
 #include <coproc/error.hpp>
 
 #include <algorithm>
@@ -113,6 +114,8 @@ void pool_state::take(const action& a)
     if (id == 0)
         return;
     taken.id = id;
+    if (work->items)
+        work->items->chunk = id;
     std::size_t index = slot_map<parcel>::index(id);
     if (parcels_.size() <= index)
         parcels_.resize(index + 1);
@@ -160,6 +163,10 @@ void pool_state::send(parcel& p, worker_id to)
         bool on = goes_on(*p.of, place.first, std::current_exception());
         discard(id);
         return on ? scheduler_.settled(id) : scheduler_.failed(id, place.first);
+    }
+    if (auto* items = p.of->items.get()) {
+        link.begin_items(p.number);
+        link.allow_items(p.number, items->allowed, items->allowed_bytes);
     }
     p.at = to;
     p.now = phase::runs;
@@ -239,6 +246,7 @@ void pool_state::finish(job_id id)
         return;
     auto work = std::move(found->second);
     jobs_.erase(found);
+    generators_ -= work->items != nullptr;
     release(*work);
     jobs_to_destroy_.push_back(std::move(work));
 }

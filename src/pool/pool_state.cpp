@@ -1,5 +1,6 @@
 #include "pool/pool_state.hpp"
 
+#include <coproc/detail/generator_job.hpp>
 #include <coproc/error.hpp>
 
 #include <asio/use_awaitable.hpp>
@@ -125,6 +126,7 @@ void pool_state::submit(const std::shared_ptr<job>& work)
             return;
         }
         jobs_.emplace(last_job_, work);
+        generators_ += work->items != nullptr;
         auto& options = work->options;
         scheduler_.add_job(last_job_, {.size = work->size,
                                        .chunk_size = options.chunk_size,
@@ -177,6 +179,8 @@ bool pool_state::pop(job& work)
         auto id = work.waiters->id;
         bool was_full = work.full();
         bool more = scheduler_.consumed(id, work.pop());
+        if (work.items)
+            allow_items(work);
         if (was_full && !work.full())
             scheduler_.input_ready(id);
         else if (!more)

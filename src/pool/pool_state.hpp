@@ -126,6 +126,7 @@ private:
     void take(const action& a);
     void send(parcel& p, worker_id to);
     parcel* find(chunk_id id);
+    parcel& answered(worker_link& link, std::uint64_t number);
     void discard(chunk_id id);
     void start_worker();
     void limit_startup(worker_id id);
@@ -133,7 +134,7 @@ private:
     void listen();
     void collect();
     void reported(worker_id id, wakeup what);
-    void look(worker_link& link);
+    void look(worker_link& link, bool rang = false);
     void arrived(worker_link& link, const frame& header, std::span<const std::byte> body, std::vector<attachment>& attachments);
     void ended(worker_link& link, const exit_status& status);
     void remove(worker_id id, bool orderly, bool cost_a_task);
@@ -149,9 +150,12 @@ private:
     void fail_all(complaint reason);
     void release(job& work);
     void announce(job& work);
+    void item_came(worker_link& link, const frame& header, input_archive& in);
+    void allow_items(job& work);
     void look_again_soon();
     void flush(seat& worker);
     task<bool> run_inline_element(job& work, inline_elements& elements);
+    static task<bool> run_inline_generator(inline_elements& elements);
     void end_inline(job& work, std::size_t index, std::exception_ptr failure);
     std::optional<std::chrono::nanoseconds> failed_inline(job& work, std::size_t index, int& attempt, std::exception_ptr e, bool& on);
     [[nodiscard]] static std::chrono::nanoseconds wait_before(const job& work, int attempt);
@@ -185,7 +189,8 @@ private:
     std::vector<std::unique_ptr<worker_link>> to_destroy_;
     std::vector<std::shared_ptr<job>> jobs_to_destroy_;
     std::optional<asio::steady_timer> glance_;
-    bool glance_is_set_ = false;
+    bool glance_is_set_ = false, rang_since_ = false;
+    std::size_t generators_ = 0; ///< among the jobs
     job_id last_job_ = 0;
     worker_id last_worker_ = 0;
 };

@@ -54,6 +54,9 @@ public:
     static void fail(claimed_task& task, buffer& body, const std::exception_ptr& why, std::size_t at);
     /// What came of a task, which is in `body`. Returns when it ended.
     std::uint64_t answer(claimed_task& task, buffer& body);
+    /// The next item of a task that is a generator, which is in `body` and is empty then; `before` came before it. Returns the
+    /// memory file that it is in, if it is in one, which must be kept until the pool has read it.
+    std::shared_ptr<bulk_file> send_item(const claimed_task& task, std::uint64_t before, buffer& body);
     /// It has told the pool that it is to be replaced: it begins nothing more.
     [[nodiscard]] bool retired() const noexcept { return retired_; }
     void send(frame header, buffer& body);
@@ -62,6 +65,7 @@ public:
     void rest() { ring_if(unrung_); }
 
 private:
+    std::shared_ptr<bulk_file> put(frame header, buffer& body);
     void send_descriptors(std::span<const int> descriptors);
 
     worker_setup& setup_;

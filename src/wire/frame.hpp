@@ -11,7 +11,8 @@
 //     descr.  how many descriptors were sent before this frame on the socket beside it, and belong to it
 //     count   calls in a task, results in a result
 //     number  of the task at this worker; results repeat it
-//     time    of a result or failure: nanoseconds the task took; of a task: index of its first call in the job's input
+//     time    of a result or failure: nanoseconds the task took; of a task: index of its first call in the job's input; of
+//             an item: how many came before it
 //
 // All numbers in this machine's byte order: both ends are the same executable on the same machine. The header is apart
 // from the body so that a body that can't be decoded costs one task and not the stream.
@@ -32,7 +33,8 @@ enum class frame_kind : std::uint8_t {
     stop,        ///< to the worker: end in an orderly way
     result,      ///< from the worker: results of all calls
     failure,     ///< from the worker: the exception of call `count`, counted from 0
-    broken       ///< from the worker: the exception of the initializer (number 0) or finalizer (1)
+    broken,      ///< from the worker: the exception of the initializer (number 0) or finalizer (1)
+    item         ///< from the worker: the next item of a task that is a generator; its result, without body, is the end
 };
 
 /// Bodies are small enough for a pipe's buffer; what is larger goes through a memory file.
