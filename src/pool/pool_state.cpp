@@ -132,7 +132,8 @@ void pool_state::submit(const std::shared_ptr<job>& work)
                                        .chunk_size = options.chunk_size,
                                        .priority = options.priority,
                                        .ahead = options.in_flight == 0 ? unknown_size : options.in_flight,
-                                       .concurrent = work->coroutine && options_.concurrency > 1});
+                                       .concurrent = work->coroutine && options_.concurrency > 1,
+                                       .endless = work->items != nullptr});
         if (options.deadline.count() > 0) {
             auto now = std::chrono::steady_clock::now();
             work->waiters->until = now + std::min<std::chrono::nanoseconds>(options.deadline, now.max() - now);

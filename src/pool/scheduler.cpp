@@ -118,6 +118,7 @@ void scheduler::leave(chunk_id chunk)
         if (kind.count == 0)
             kind.load = 0; // no drift by rounding
         worker->second.ending -= state.stopped;
+        worker->second.endless -= state.endless;
     }
     state.worker = 0;
     state.begun = state.stopped = false;
@@ -328,7 +329,7 @@ chunk_id scheduler::took(job_id job, worker_id worker, std::size_t count, bool m
     state.starved = more && count == 0;
     chunk_id chunk = 0;
     if (count > 0) {
-        chunk = chunks_.insert({{job, state.taken, count}, 0, state.rules.concurrent});
+        chunk = chunks_.insert({{job, state.taken, count}, 0, state.rules.concurrent, state.rules.endless});
         state.taken += count;
         send(chunk, worker);
     }
@@ -344,6 +345,7 @@ void scheduler::send(chunk_id chunk, worker_id worker)
     state.worker = worker;
     state.cost = job.cost < 0 ? window : job.cost * static_cast<double>(state.place.count);
     to.in_flight.push_back(chunk);
+    to.endless += state.endless;
     ++to.of[state.concurrent].count;
     to.of[state.concurrent].load += state.cost;
     to.assigned += state.place.count;
@@ -394,7 +396,7 @@ void scheduler::worker_ended(worker_id worker, bool orderly, bool cost_a_task)
 
 bool scheduler::has_room(const worker_state& worker, bool concurrent) const
 {
-    if (worker.stopping || worker.retired || worker.ending > 0 || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker))
+    if (worker.stopping || worker.retired || worker.ending > 0 || worker.endless >= options_.concurrency || (options_.max_tasks_per_worker != 0 && worker.assigned >= options_.max_tasks_per_worker))
         return false;
     auto& kind = worker.of[concurrent];
     return kind.count < (concurrent ? options_.concurrency + 2 : 2) || (kind.load < window && worker.in_flight.size() < options_.max_in_flight);
