@@ -13,6 +13,7 @@
 #include <coproc/pool_options.hpp>
 #include <coproc/process.hpp>
 #include <coproc/process_options.hpp>
+#include <coproc/progress.hpp>
 #include <coproc/remote_call.hpp>
 #include <coproc/run.hpp>
 #include <coproc/serialize.hpp>

@@ -1,5 +1,6 @@
 // coproc::inline_workers: the same jobs, run where they are awaited.
 #include "pool/pool_state.hpp"
+#include "pool/task_reports.hpp"
 #include "wire/exception.hpp"
 
 #include <coproc/detail/entry.hpp>
@@ -86,6 +87,49 @@ private:
     std::optional<stream<item_written>> items_; // last, for it refers to the call
 };
 
+// What a plain task reports; it is told when the task has ended.
+class inline_reports final : public task_reports {
+public:
+    inline_reports(pool_state& pool, job& work, std::size_t index) noexcept : pool_{pool}, work_{work}, index_{index} {}
+
+private:
+    void send(double fraction, std::string_view text, bool at_once) override
+    {
+        std::scoped_lock lock{pool_.mutex_};
+        if (!work_.waiters->done)
+            pool_.note_report(work_, index_, fraction, std::string{text}, at_once);
+    }
+
+    pool_state& pool_;
+    job& work_;
+    std::size_t index_;
+};
+
+void pool_state::run_plain(job& work, inline_elements& elements, const entry& what)
+{
+    inline_reports reports{*this, work, elements.index()};
+    std::exception_ptr failure;
+    try {
+        what.plain(elements.call());
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    reports.flush();
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
+// An element has ended well.
+void pool_state::done_inline(job& work)
+{
+    {
+        std::scoped_lock lock{mutex_};
+        if (!work.waiters->done)
+            note_done(work, 1);
+    }
+    tell_progress(work);
+}
+
 bool pool_state::claim_inline(const job& work)
 {
     std::scoped_lock lock{mutex_};
@@ -128,13 +172,15 @@ void pool_state::run_inline(job& work)
                 std::this_thread::sleep_for(*std::exchange(again, std::nullopt));
                 std::exception_ptr e;
                 try {
-                    elements.prepare().plain(elements.call());
+                    run_plain(work, elements, elements.prepare());
                     elements.keep();
                 } catch (...) {
                     e = elements.sent(std::current_exception());
                 }
                 if (e)
                     again = failed_inline(work, elements.index(), elements.attempt(), e, on);
+                else
+                    done_inline(work);
             }
     } catch (...) {
         failure = std::current_exception(); // of the input
@@ -156,7 +202,7 @@ task<bool> pool_state::run_inline_element(job& work, inline_elements& elements)
         try {
             auto& what = elements.prepare();
             if (what.plain)
-                what.plain(elements.call());
+                run_plain(work, elements, what);
             else {
                 auto end = what.coroutine(elements.call());
                 co_await std::move(end);
@@ -170,6 +216,8 @@ task<bool> pool_state::run_inline_element(job& work, inline_elements& elements)
             std::rethrow_exception(e);
         if (e)
             again = failed_inline(work, elements.index(), elements.attempt(), e, on);
+        else
+            done_inline(work);
     }
     co_return on;
 }
@@ -214,6 +262,8 @@ task<> pool_state::run_inline_step(std::shared_ptr<job> work)
         if (work->items) {
             auto made = run_inline_generator(*elements);
             on = co_await std::move(made);
+            if (!on)
+                done_inline(*work);
         } else if (elements->next()) {
             auto end = run_inline_element(*work, *elements);
             on = co_await std::move(end);

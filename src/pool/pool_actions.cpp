@@ -255,9 +255,10 @@ void pool_state::finish(job_id id)
 void pool_state::release(job& work)
 {
     work.waiters->done = true;
-    work.waiters->deadline.reset();
-    for (auto& waiter : work.waiters->waiting.take())
-        to_wake_.emplace_back(std::move(waiter), std::error_code{});
+    forget_timers(*work.waiters);
+    if (auto* news = work.waiters->news.get())
+        work.failure ? news->end() : news->complete();
+    wake_all(work);
 }
 
 void pool_state::fail_all(complaint reason)

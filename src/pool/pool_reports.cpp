@@ -163,6 +163,12 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
     }
     if (header.kind == frame_kind::item)
         return item_came(link, header, in);
+    if (header.kind == frame_kind::report) {
+        auto& p = answered(link, header.number);
+        if (scheduler_.wanted(p.id) && !p.timed_out)
+            report_came(*p.of, scheduler_.place(p.id).first + std::min<std::size_t>(header.count, p.count - 1), in);
+        return;
+    }
     if (header.kind != frame_kind::result && header.kind != frame_kind::failure)
         throw protocol_error{"a worker sent a frame that only pools send"};
     auto* p = &answered(link, header.number);
@@ -182,6 +188,8 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
         }
         if (p->timed_out)
             return lost(id, place.first, nullptr);
+        if (wanted)
+            note_done(*p->of, p->count);
         announce(*p->of);
         discard(id);
         return scheduler_.finished(id, header.time);

@@ -134,6 +134,20 @@ std::shared_ptr<bulk_file> worker_channel::send_item(const claimed_task& task, s
     return file;
 }
 
+void worker_channel::send_report(const claimed_task& task, double fraction, std::string_view text, bool at_once)
+{
+    buffer body;
+    output_archive out{body};
+    save_value(out, fraction, at_once, std::string{text});
+    frame header;
+    header.kind = frame_kind::report;
+    header.number = task.header.number;
+    header.count = static_cast<std::uint32_t>(task.call->done);
+    flush_output();
+    send(header, body);
+    ring_if(true);
+}
+
 void worker_channel::send(frame header, buffer& body)
 {
     if (auto file = put(header, body))

@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -57,6 +58,7 @@ public:
     /// The next item of a task that is a generator, which is in `body` and is empty then; `before` came before it. Returns the
     /// memory file that it is in, if it is in one, which must be kept until the pool has read it.
     std::shared_ptr<bulk_file> send_item(const claimed_task& task, std::uint64_t before, buffer& body);
+    void send_report(const claimed_task& task, double fraction, std::string_view text, bool at_once);
     /// It has told the pool that it is to be replaced: it begins nothing more.
     [[nodiscard]] bool retired() const noexcept { return retired_; }
     void send(frame header, buffer& body);

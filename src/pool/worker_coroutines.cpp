@@ -70,6 +70,8 @@ void worker_coroutines::spawn(claimed_task task, const input_archive& in, std::v
         }
         task.call = place;
         c.task = task;
+        if (setup_.concurrency == 1)
+            c.reports.emplace(channel_, c.task);
         asio::co_spawn(this_thread_loop(), task.what->generator ? run_generator(c, *place) : task.what->coroutine(*place),
                        asio::bind_cancellation_slot(c.cancel.slot(), [this, &c](std::exception_ptr failure) { ended(c, failure); }));
     } catch (...) {
@@ -150,6 +152,9 @@ void worker_coroutines::ended(coroutine& c, const std::exception_ptr& failure)
         if (failure)
             channel_.fail(c.task, c.result, failure, c.task.call->done);
         c.known.reset();
+        if (c.reports)
+            c.reports->flush();
+        c.reports.reset();
         channel_.answer(c.task, c.result);
         auto found = running_.find(c.task.header.number);
         ended_.push_back(std::move(found->second));

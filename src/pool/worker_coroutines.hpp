@@ -12,6 +12,7 @@
 
 #include "os/watch_set.hpp"
 #include "pool/running_task.hpp"
+#include "pool/task_reports.hpp"
 #include "pool/worker_channel.hpp"
 #include "process/loop.hpp"
 #include "process/loop_users.hpp"
@@ -70,6 +71,7 @@ private:
         std::optional<output_archive> out;
         std::optional<invocation> call; ///< unless it is in the page
         std::optional<running_task> known;
+        std::optional<worker_reports> reports;
         made_items made; ///< of a generator
         asio::cancellation_signal cancel;
         bool cancelled = false;

@@ -6,6 +6,7 @@
 #include "os/calls.hpp"
 #include "os/limits.hpp"
 #include "pool/running_task.hpp"
+#include "pool/task_reports.hpp"
 #include "pool/worker_channel.hpp"
 #include "pool/worker_coroutines.hpp"
 #include "pool/worker_page.hpp"
@@ -118,6 +119,7 @@ private:
         call->word = &page.word(number);
         call->stop_word = worker_page::stop_word(number);
         task.call = call;
+        worker_reports reports{channel_, task};
         try {
             trace_scope traced;
             task.what = &decode_entry(in);
@@ -130,6 +132,7 @@ private:
         } catch (...) {
             channel_.fail(task, out_, std::current_exception(), call->done);
         }
+        reports.flush();
         last_end_ = channel_.answer(task, out_);
         return true;
     }

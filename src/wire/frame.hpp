@@ -34,7 +34,8 @@ enum class frame_kind : std::uint8_t {
     result,      ///< from the worker: results of all calls
     failure,     ///< from the worker: the exception of call `count`, counted from 0
     broken,      ///< from the worker: the exception of the initializer (number 0) or finalizer (1)
-    item         ///< from the worker: the next item of a task that is a generator; its result, without body, is the end
+    item,        ///< from the worker: the next item of a task that is a generator; its result, without body, is the end
+    report       ///< from the worker: how far call `count` of a task is
 };
 
 /// Bodies are small enough for a pipe's buffer; what is larger goes through a memory file.

@@ -283,11 +283,11 @@ coproc::stream<int> nonsense_items(int which)
     ring.forge(answer);
     co_yield 2;
 }
-/// A plain task that says it has items.
-int item_of_no_generator()
+/// A plain task that says it has items, or reports nonsense.
+int says_in_between(int kind)
 {
     frame header;
-    header.kind = frame_kind::item;
+    header.kind = static_cast<frame_kind>(kind);
     header.number = 1;
     bytes answer;
     append(answer, header, bytes(4));
@@ -381,15 +381,16 @@ TEST_CASE("a worker that answers nonsense fails its task, and is replaced")
     });
 }
 
-TEST_CASE("a generator whose worker sends nonsense instead of items fails, and the worker is replaced")
+TEST_CASE("a task whose worker sends nonsense instead of items or reports fails, and the worker is replaced")
 {
     in_loop([]() -> coproc::task<> {
         coproc::pool pool{1};
-        for (int which = 0; which <= 6; ++which) {
+        for (int which = 0; which <= 7; ++which) {
             INFO("case " << which);
+            auto kind = static_cast<int>(which == 6 ? frame_kind::item : frame_kind::report);
             auto before = co_await pool.apply(own_pid);
             ::kill(before, SIGKILL); // so that it is the first task of a worker
-            auto work = which < 6 ? read_to_the_end(pool.apply({.in_flight = 4}, nonsense_items, which)) : ignore(pool.apply(item_of_no_generator));
+            auto work = which < 6 ? read_to_the_end(pool.apply({.in_flight = 4}, nonsense_items, which)) : ignore(pool.apply({.on_progress = [](const coproc::progress&) {}}, says_in_between, kind));
             auto e = co_await failure_of(std::move(work));
             CHECK(is<coproc::error>(e));
             CHECK(co_await failure_of(pool.apply(own_pid)) == nullptr);
