@@ -23,6 +23,7 @@
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <optional>
 #include <random>
 #include <unistd.h>
 
@@ -119,7 +120,7 @@ private:
         call->word = &page.word(number);
         call->stop_word = worker_page::stop_word(number);
         task.call = call;
-        worker_reports reports{channel_, task};
+        std::optional<worker_reports> reports;
         try {
             trace_scope traced;
             task.what = &decode_entry(in);
@@ -128,11 +129,13 @@ private:
                 return false;
             }
             running_task running{*call->word, call->stop_word};
+            reports.emplace(channel_, task);
             task.what->plain(*call);
         } catch (...) {
             channel_.fail(task, out_, std::current_exception(), call->done);
         }
-        reports.flush();
+        if (reports)
+            reports->flush();
         last_end_ = channel_.answer(task, out_);
         return true;
     }
