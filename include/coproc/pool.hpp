@@ -88,12 +88,14 @@ public:
     /// are made, in order. It is suspended in its co_yield while so many wait to be taken as call_options::in_flight says
     /// (0: 1024), or more than 32 MiB of them, however large the last one is.
     ///
+    /// Places:  a generator keeps its worker, or one of the coroutines that run there at a time, until it has ended, also while
+    ///          it is suspended. A pool whose own tasks consume its items, as in pool.imap(f, pool.apply(g)), needs one more
+    ///          place than such generators: else the tasks wait for the generator, and it for them.
     /// Throws:  of a generator (next): what it threw, worker_crashed or timeout_error, after all items that it had made;
     ///          call_options::timeout counts the time that it is suspended. With retries it is a usage_error (apply).
     /// Cancel:  dropping the stream or cancelling its next() asks the generator to stop: it is cancelled where it waits, or
     ///          destroyed in its next co_yield; then as any task. pool::close waits until the stream has ended or is dropped.
-    /// Cost:    items gather in shared memory while the generator is faster than this process. Measured with g++ 12 -O3,
-    ///          100,000 ints: see the design page.
+    /// Cost:    of a small item, 0.6 us (measured with g++ 12 -O3, two cores); more than 60 KiB travel in shared memory.
     template <class F, class... Args>
         requires(!std::is_same_v<std::remove_cvref_t<F>, call_options>)
     [[nodiscard]] auto apply(F&& f, Args&&... args) -> detail::applied_t<F, Args...>
