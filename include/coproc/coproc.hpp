@@ -14,6 +14,7 @@
 #include <coproc/pool_statistics.hpp>
 #include <coproc/process.hpp>
 #include <coproc/process_options.hpp>
+#include <coproc/progress.hpp>
 #include <coproc/remote_call.hpp>
 #include <coproc/run.hpp>
 #include <coproc/serialize.hpp>

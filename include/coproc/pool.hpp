@@ -15,6 +15,7 @@
 #pragma once
 
 #include <coproc/async_result.hpp>
+#include <coproc/detail/generator_job.hpp>
 #include <coproc/detail/job.hpp>
 #include <coproc/detail/stream_job.hpp>
 #include <coproc/pool_options.hpp>
@@ -94,18 +95,41 @@ public:
     /// these are not counted.
     [[nodiscard]] pool_statistics statistics() const;
 
-    /// Calls `f(args...)` in a worker and completes with its result.
+    /// Calls `f(args...)` in a worker and completes with its result: gives a task of it, or, if `f` is a generator, which
+    /// returns a stream, a stream of its items:
+    ///
+    ///     coproc::stream<int> numbers(int count); // with co_yield
+    ///     auto items = pool.apply(numbers, 10);
+    ///     while (auto n = co_await items.next()) ...
+    ///
+    /// A generator is submitted at once and runs as a coroutine does (pool_options::concurrency); its items come as they
+    /// are made, in order. It is suspended in its co_yield while so many wait to be taken as call_options::in_flight says
+    /// (0: 1024), or more than 32 MiB of them, however large the last one is.
+    ///
+    /// Places:  a generator keeps its worker, or one of the coroutines that run there at a time, until it has ended, also while
+    ///          it is suspended. A pool whose own tasks consume its items, as in pool.imap(f, pool.apply(g)), needs one more
+    ///          place than such generators: else the tasks wait for the generator, and it for them.
+    /// Throws:  of a generator (next): what it threw, worker_crashed or timeout_error, after all items that it had made;
+    ///          call_options::timeout counts the time that it is suspended. With retries it is a usage_error (apply).
+    /// Cancel:  dropping the stream or cancelling its next() asks the generator to stop: it is cancelled where it waits, or
+    ///          destroyed in its next co_yield; then as any task. pool::close waits until the stream has ended or is dropped.
+    /// Cost:    of a small item, 0.6 us (measured with g++ 12 -O3, two cores); more than 60 KiB travel in shared memory.
     template <class F, class... Args>
         requires(!std::is_same_v<std::remove_cvref_t<F>, call_options>)
-    [[nodiscard]] auto apply(F&& f, Args&&... args) -> task<detail::call_result_t<F, Args...>>
+    [[nodiscard]] auto apply(F&& f, Args&&... args) -> detail::applied_t<F, Args...>
     {
         return apply(call_options{}, std::forward<F>(f), std::forward<Args>(args)...);
     }
     template <class F, class... Args>
-    [[nodiscard]] auto apply(const call_options& options, F&& f, Args&&... args) -> task<detail::call_result_t<F, Args...>>
+    [[nodiscard]] auto apply(const call_options& options, F&& f, Args&&... args) -> detail::applied_t<F, Args...>
     {
-        using result = detail::call_result_t<F, Args...>;
-        return finish<result>(state(), std::make_shared<detail::single_job<result>>(options, std::forward<F>(f), std::forward<Args>(args)...));
+        if constexpr (detail::is_generator_call<F, Args...>) {
+            using job = detail::generator_job<typename detail::applied_t<F, Args...>::value_type>;
+            return open<job>(std::make_shared<job>(options, std::forward<F>(f), std::forward<Args>(args)...));
+        } else {
+            using result = detail::call_result_t<F, Args...>;
+            return finish<result>(state(), std::make_shared<detail::single_job<result>>(options, std::forward<F>(f), std::forward<Args>(args)...));
+        }
     }
 
     /// The same, without waiting: the task is submitted before this returns.
@@ -256,10 +280,14 @@ private:
     {
         using result = detail::call_result_t<F, std::ranges::range_reference_t<View>>;
         using job = detail::stream_job<result, detail::range_job<std::decay_t<F>, View, false>, Ordered, Collect>;
-        auto work = std::make_shared<job>(options, f, std::move(view));
-        auto source = std::make_unique<detail::pool_source<job>>(state(), work);
+        return open<job>(std::make_shared<job>(options, f, std::move(view)));
+    }
+    template <class Job>
+    auto open(std::shared_ptr<Job> work)
+    {
+        auto source = std::make_unique<detail::pool_source<Job>>(state(), work);
         detail::submit_stream(state(), std::move(work));
-        return stream<typename job::item>{std::move(source)};
+        return stream<typename Job::item>{std::move(source)};
     }
 
     template <bool Ordered, bool Collect, class F, class T>

@@ -1,6 +1,7 @@
 // How a pool is made, and how a call is spread over it.
 #pragma once
 
+#include <coproc/progress.hpp>
 #include <coproc/remote_call.hpp>
 #include <coproc/start_method.hpp>
 
@@ -90,8 +91,8 @@ struct call_options {
     /// Elements of a map that travel and run together; 0 adapts to the measured cost of a task: small enough that all
     /// workers end at about the same time, large enough that messages don't count.
     std::size_t chunk_size = 0;
-    /// Of a stream (imap): how many elements of the input may be taken before their results are; 0: some hundred for each
-    /// worker.
+    /// Of a stream: how many elements of the input may be taken before their results are (imap; 0: some hundred for each
+    /// worker), or how many items may be made before they are taken (apply of a generator; 0: 1024).
     std::size_t in_flight = 0;
     /// How long one task may run, from the moment a worker begins it; 0: without limit. Then the call throws timeout_error
     /// at once; the task is asked to stop (this_task::stop_requested), its worker gets SIGTERM after pool_options::grace
@@ -120,6 +121,12 @@ struct call_options {
     /// Each task's cost is measured (async_result::statistics, pool_statistics::measured). Each then travels alone, and pays
     /// for two calls of getrusage and a message, about 2 µs.
     bool measure = false;
+    /// Called in this process, by the coroutine that awaits the call (or the next() of its stream) and on its executor, in the
+    /// order of what happened and before the call completes: when tasks have ended, and when one reports
+    /// (this_task::report_progress). At most 20 times a second, for all that has come since; but at once for a report that
+    /// asks for it, and at the end, which a call that succeeds always tells, without input too. While nobody awaits the call
+    /// it gathers, reports up to the last 1000. What it throws cancels the call and is thrown by it.
+    progress_callback on_progress{};
     /// Shown in errors; empty: the function's name where it is known.
     std::string_view name{};
 };
@@ -151,12 +158,14 @@ struct collect_options {
     int worker = -1;
     std::string_view tag{};
     bool measure = false;
+    progress_callback on_progress{};
     std::string_view name{};
 
     /// The same without the collecting.
     operator call_options() const noexcept
     {
-        return {chunk_size, in_flight, timeout, deadline, retries, backoff, retry_if, priority, error_policy::finish_all, worker, tag, measure, name};
+        return {chunk_size, in_flight, timeout, deadline, retries,     backoff,     retry_if, priority, error_policy::finish_all,
+                worker,     tag,       measure, on_progress, name};
     }
 };
 

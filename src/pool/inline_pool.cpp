@@ -1,8 +1,10 @@
 // coproc::inline_workers: the same jobs, run where they are awaited.
 #include "pool/pool_state.hpp"
+#include "pool/task_reports.hpp"
 #include "wire/exception.hpp"
 
 #include <coproc/detail/entry.hpp>
+#include <coproc/detail/generator_job.hpp>
 #include <coproc/error.hpp>
 
 #include <asio/cancellation_type.hpp>
@@ -54,6 +56,20 @@ public:
         input_archive from{results_.data(), results_.size(), &results_.attachments()};
         work_.results(from, index(), 1);
     }
+    /// Of a generator: makes its next item, which is the job's next result; false at its end.
+    task<bool> next_item()
+    {
+        if (!items_) {
+            next();
+            items_.emplace(prepare().generator(call()));
+        }
+        results_.clear();
+        auto made = items_->next();
+        if (!co_await std::move(made))
+            co_return false;
+        keep();
+        co_return true;
+    }
     [[nodiscard]] std::size_t index() const { return count_ - 1; }
     [[nodiscard]] std::size_t count() const { return count_; }
     int& attempt() { return attempt_; }
@@ -77,7 +93,51 @@ private:
     std::optional<kept_function> function_;
     std::size_t count_ = 0;
     int attempt_ = 0;
+    std::optional<stream<item_written>> items_; // last, for it refers to the call
 };
+
+// What a plain task reports; it is told when the task has ended.
+class inline_reports final : public task_reports {
+public:
+    inline_reports(pool_state& pool, job& work, std::size_t index) noexcept : pool_{pool}, work_{work}, index_{index} {}
+
+private:
+    void send(double fraction, std::string_view text, bool at_once) override
+    {
+        std::scoped_lock lock{pool_.mutex_};
+        if (!work_.waiters->done)
+            pool_.note_report(work_, index_, fraction, std::string{text}, at_once);
+    }
+
+    pool_state& pool_;
+    job& work_;
+    std::size_t index_;
+};
+
+void pool_state::run_plain(job& work, inline_elements& elements, const entry& what)
+{
+    inline_reports reports{*this, work, elements.index()};
+    std::exception_ptr failure;
+    try {
+        what.plain(elements.call());
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    reports.flush();
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
+// An element has ended well.
+void pool_state::done_inline(job& work)
+{
+    {
+        std::scoped_lock lock{mutex_};
+        if (!work.waiters->done)
+            note_done(work, 1);
+    }
+    tell_progress(work);
+}
 
 bool pool_state::claim_inline(const job& work)
 {
@@ -121,13 +181,15 @@ void pool_state::run_inline(job& work)
                 std::this_thread::sleep_for(*std::exchange(again, std::nullopt));
                 std::exception_ptr e;
                 try {
-                    elements.prepare().plain(elements.call());
+                    run_plain(work, elements, elements.prepare());
                     elements.keep();
                 } catch (...) {
                     e = elements.sent(std::current_exception());
                 }
                 if (e)
                     again = failed_inline(work, elements.index(), elements.attempt(), e, on);
+                else
+                    done_inline(work);
             }
     } catch (...) {
         failure = std::current_exception(); // of the input
@@ -149,7 +211,7 @@ task<bool> pool_state::run_inline_element(job& work, inline_elements& elements)
         try {
             auto& what = elements.prepare();
             if (what.plain)
-                what.plain(elements.call());
+                run_plain(work, elements, what);
             else {
                 auto end = what.coroutine(elements.call());
                 co_await std::move(end);
@@ -163,6 +225,8 @@ task<bool> pool_state::run_inline_element(job& work, inline_elements& elements)
             std::rethrow_exception(e);
         if (e)
             again = failed_inline(work, elements.index(), elements.attempt(), e, on);
+        else
+            done_inline(work);
     }
     co_return on;
 }
@@ -182,7 +246,20 @@ task<> pool_state::run_inline_coroutine(std::shared_ptr<job> work)
     end_inline(*work, elements.count(), failure);
 }
 
-// One element, whose result is the stream's next item; nothing more of the input is read.
+task<bool> pool_state::run_inline_generator(inline_elements& elements)
+{
+    std::exception_ptr e;
+    try {
+        auto made = elements.next_item();
+        co_return co_await std::move(made);
+    } catch (...) {
+        e = std::current_exception();
+    }
+    auto cancelled = co_await asio::this_coro::cancellation_state;
+    std::rethrow_exception(cancelled.cancelled() == asio::cancellation_type::none ? elements.sent(e) : e);
+}
+
+// One element, or one item of a generator, whose result is the stream's next item; nothing more of the input is read.
 task<> pool_state::run_inline_step(std::shared_ptr<job> work)
 {
     auto& elements = work->waiters->elements;
@@ -191,7 +268,12 @@ task<> pool_state::run_inline_step(std::shared_ptr<job> work)
     std::exception_ptr failure;
     bool on = false;
     try {
-        if (elements->next()) {
+        if (work->items) {
+            auto made = run_inline_generator(*elements);
+            on = co_await std::move(made);
+            if (!on)
+                done_inline(*work);
+        } else if (elements->next()) {
             auto end = run_inline_element(*work, *elements);
             on = co_await std::move(end);
         } else if (work->more_later()) {

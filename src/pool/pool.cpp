@@ -8,6 +8,7 @@
 #include "wire/bulk.hpp"
 
 #include <coproc/cpu_count.hpp>
+#include <coproc/detail/generator_job.hpp>
 #include <coproc/error.hpp>
 
 #include <asio/error.hpp>
@@ -91,14 +92,34 @@ bool cancel_job(pool_state& pool, job& work) { return pool.cancel(work, "the tas
 
 namespace {
 
-task<> wait_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
+// What on_progress throws cancels the call.
+void tell_progress(pool_state& pool, job& work)
+{
+    try {
+        pool.tell_progress(work);
+    } catch (...) {
+        pool.cancel(work, "its on_progress has thrown");
+        throw;
+    }
+}
+
+task<> wait_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work, bool tells = false)
 {
     pool->bind(co_await asio::this_coro::executor);
     submit_job(pool, work);
-    if (pool->done(*work))
-        co_return;
-    auto end = pool->in_line() && pool->claim_inline(*work) ? pool->run_inline_coroutine(work) : pool->wait(work);
-    co_await std::move(end);
+    if (!pool->done(*work) && pool->in_line() && pool->claim_inline(*work)) {
+        auto end = pool->run_inline_coroutine(work);
+        co_await std::move(end);
+    }
+    for (bool done = false; !done;) {
+        done = pool->done(*work); // before the news, so that the last ones are told
+        if (tells)
+            tell_progress(*pool, *work);
+        if (!done) {
+            auto change = pool->wait(work, tells);
+            co_await std::move(change);
+        }
+    }
 }
 
 task<> close_pool(std::shared_ptr<pool_state> pool, bool cancel_pending)
@@ -118,7 +139,7 @@ task<> close_pool(std::shared_ptr<pool_state> pool, bool cancel_pending)
 task<> finish_job(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
 {
     try {
-        auto end = wait_job(pool, work);
+        auto end = wait_job(pool, work, true);
         co_await std::move(end);
     } catch (const std::system_error& e) {
         if (e.code() == asio::error::operation_aborted)
@@ -148,14 +169,15 @@ void submit_stream(const std::shared_ptr<pool_state>& pool, std::shared_ptr<job>
 task<bool> next_item(std::shared_ptr<pool_state> pool, std::shared_ptr<job> work)
 {
     pool->bind(co_await asio::this_coro::executor);
-    while (!pool->pop(*work)) {
+    while (tell_progress(*pool, *work), !pool->pop(*work)) {
         if (pool->done(*work)) {
+            tell_progress(*pool, *work);
             if (work->failure)
                 std::rethrow_exception(work->failure);
             co_return false;
         }
         try {
-            auto change = pool->in_line() ? pool->run_inline_step(work) : pool->wait(work);
+            auto change = pool->in_line() ? pool->run_inline_step(work) : pool->wait(work, true);
             co_await std::move(change);
         } catch (const std::system_error& e) {
             if (e.code() == asio::error::operation_aborted)

@@ -1,6 +1,7 @@
 // What the scheduler decided is carried out.
 #include "pool/pool_state.hpp"
 
+#include <coproc/detail/generator_job.hpp>
 #include <coproc/error.hpp>
 
 #include <algorithm>
@@ -123,6 +124,8 @@ void pool_state::take(const action& a)
     if (id == 0)
         return;
     taken.id = id;
+    if (work->items)
+        work->items->chunk = id;
     std::size_t index = slot_map<parcel>::index(id);
     if (parcels_.size() <= index)
         parcels_.resize(index + 1);
@@ -174,6 +177,10 @@ void pool_state::send(parcel& p, worker_id to)
         bool on = goes_on(*p.of, place.first, std::current_exception());
         discard(id);
         return on ? scheduler_.settled(id) : scheduler_.failed(id, place.first);
+    }
+    if (auto* items = p.of->items.get()) {
+        link.begin_items(p.number);
+        link.allow_items(p.number, items->allowed, items->allowed_bytes);
     }
     p.at = to;
     p.now = phase::runs;
@@ -249,6 +256,7 @@ void pool_state::finish(job_id id)
         return;
     auto work = std::move(found->second);
     jobs_.erase(found);
+    generators_ -= work->items != nullptr;
     release(*work);
     if (work->callee_goes_apart())
         drop_function(id, *work);
@@ -269,9 +277,10 @@ void pool_state::drop_function(job_id id, job& work)
 void pool_state::release(job& work)
 {
     work.waiters->done = true;
-    work.waiters->deadline.reset();
-    for (auto& waiter : work.waiters->waiting.take())
-        to_wake_.emplace_back(std::move(waiter), std::error_code{});
+    forget_timers(*work.waiters);
+    if (auto* news = work.waiters->news.get())
+        work.failure ? news->end() : news->complete();
+    wake_all(work);
 }
 
 void pool_state::fail_all(complaint reason)

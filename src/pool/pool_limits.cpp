@@ -47,10 +47,13 @@ void pool_state::fail(job& work, std::size_t index, std::exception_ptr e)
 // Notes the error; true if its job waits for the others all the same.
 bool pool_state::goes_on(job& work, std::size_t index, const std::exception_ptr& e)
 {
-    if (work.keep_error(index, e))
-        return true;
-    fail(work, index, e);
-    return work.options.on_error == error_policy::finish_all;
+    bool kept = work.keep_error(index, e);
+    if (!kept)
+        fail(work, index, e);
+    bool on = kept || work.options.on_error == error_policy::finish_all;
+    if (on)
+        note_done(work, 1);
+    return on;
 }
 
 // If whoever is asked throws, that is the error.
@@ -71,8 +74,7 @@ bool pool_state::worth_a_try(const job& work, int attempt, std::exception_ptr& e
 void pool_state::announce(job& work)
 {
     if (work.ready())
-        for (auto& waiter : work.waiters->waiting.take())
-            to_wake_.emplace_back(std::move(waiter), std::error_code{});
+        wake_all(work);
 }
 
 // A chunk has ended without results: it is tried again, or its job hears of it.

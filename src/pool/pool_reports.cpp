@@ -3,6 +3,7 @@
 
 #include "wire/exception.hpp"
 
+#include <coproc/detail/generator_job.hpp>
 #include <coproc/error.hpp>
 
 #include <algorithm>
@@ -12,7 +13,7 @@ namespace coproc::detail {
 namespace {
 
 // After so long without a ring the pool looks into the rings itself, for the result of a short task that waits while a
-// long one runs (see worker_main.cpp). Far above the doorbell's own pace, far below what anybody notices.
+// long one runs, or for an item of a generator that goes on computing (see worker_channel.hpp). Far above the doorbell's own pace, far below what anybody notices.
 constexpr std::chrono::milliseconds glance_after{2};
 
 } // namespace
@@ -64,13 +65,13 @@ void pool_state::reported(worker_id id, wakeup what)
         link.kill();
         return remove(id, false, false);
     }
-    look(link);
+    look(link, what == wakeup::doorbell);
     if (what == wakeup::ended)
         if (auto status = link.poll_end())
             ended(link, *status);
 }
 
-void pool_state::look(worker_link& link)
+void pool_state::look(worker_link& link, bool rang)
 {
     bool any = false;
     try {
@@ -84,8 +85,12 @@ void pool_state::look(worker_link& link)
     }
     link.pass_output_on(); // before whoever waits for the results goes on
     workers_.at(link.id()).dirty = true;
-    if (any && scheduler_.has_several(link.id()))
+    // What follows the ring too soon for another one is found by a glance, even if it's an earlier look that found what the
+    // ring was for.
+    if ((any || rang) && (generators_ > 0 || scheduler_.has_several(link.id()))) {
+        rang_since_ = rang_since_ || rang;
         look_again_soon();
+    }
 }
 
 void pool_state::look_again_soon()
@@ -101,10 +106,51 @@ void pool_state::look_again_soon()
             return;
         self->turn_of_handler([&] {
             self->glance_is_set_ = false;
+            if (std::exchange(self->rang_since_, false))
+                self->look_again_soon();
             for (auto& [id, worker] : self->workers_)
                 self->look(*worker.link);
         });
     });
+}
+
+// The task that a worker speaks of.
+pool_state::parcel& pool_state::answered(worker_link& link, std::uint64_t number)
+{
+    auto* p = find(workers_.at(link.id()).by_number[link.slot(number)]);
+    if (!p || p->at != link.id() || p->number != number || !link.begun(number))
+        throw protocol_error{"a worker answered a task that it does not have"};
+    return *p;
+}
+
+void pool_state::item_came(worker_link& link, const frame& header, input_archive& in)
+{
+    auto& p = answered(link, header.number);
+    if (!p.of->items)
+        throw protocol_error{"a worker sent an item of a task that is no generator"};
+    if (!scheduler_.wanted(p.id) || p.timed_out)
+        return;
+    if (header.time != p.of->items->came)
+        throw protocol_error{"a worker's items are out of order"};
+    p.of->items->add(in.remaining());
+    auto index = scheduler_.place(p.id).first;
+    try {
+        p.of->results(in, index, 1);
+    } catch (...) { // it can't be decoded: that is this call's error, and its task is not wanted any more
+        fail(*p.of, index, std::current_exception());
+        scheduler_.abandon(p.id, index);
+    }
+    announce(*p.of);
+}
+
+// Some were taken: the worker may make more.
+void pool_state::allow_items(job& work)
+{
+    if (!work.items->allow_more())
+        return;
+    auto* p = find(work.items->chunk);
+    if (p && p->of.get() == &work && p->at != 0)
+        workers_.at(p->at).link->allow_items(p->number, work.items->allowed, work.items->allowed_bytes);
 }
 
 void pool_state::arrived(worker_link& link, const frame& header, std::span<const std::byte> body, std::vector<attachment>& attachments)
@@ -124,12 +170,18 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
     }
     if (header.kind == frame_kind::leaving)
         return leaves(link);
+    if (header.kind == frame_kind::item)
+        return item_came(link, header, in);
+    if (header.kind == frame_kind::report) {
+        auto& p = answered(link, header.number);
+        if (scheduler_.wanted(p.id) && !p.timed_out)
+            report_came(*p.of, scheduler_.place(p.id).first + std::min<std::size_t>(header.count, p.count - 1), in);
+        return;
+    }
     if (header.kind != frame_kind::result && header.kind != frame_kind::failure && header.kind != frame_kind::usage)
         throw protocol_error{"a worker sent a frame that only pools send"};
-    chunk_id id = workers_.at(link.id()).by_number[link.slot(header.number)];
-    auto* p = find(id);
-    if (!p || p->at != link.id() || p->number != header.number || !link.begun(header.number))
-        throw protocol_error{"a worker answered a task that it does not have"};
+    auto* p = &answered(link, header.number);
+    chunk_id id = p->id;
     if (header.kind == frame_kind::usage)
         return measured(*p, body);
     auto place = scheduler_.place(id);
@@ -140,7 +192,7 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
         try {
             if (header.count != p->count)
                 throw protocol_error{"a worker returned " + std::to_string(header.count) + " results for " + std::to_string(p->count) + " calls"};
-            if (wanted && !p->timed_out)
+            if (wanted && !p->timed_out && !p->of->items)
                 p->of->results(in, place.first, p->count);
         } catch (...) {
             return lost(id, place.first, std::current_exception());
@@ -148,7 +200,10 @@ void pool_state::arrived(worker_link& link, const frame& header, std::span<const
         if (p->timed_out)
             return lost(id, place.first, nullptr);
         if (wanted)
+        {
             counts_.done += p->count;
+            note_done(*p->of, p->count);
+        }
         announce(*p->of);
         discard(id);
         return scheduler_.finished(id, header.time);

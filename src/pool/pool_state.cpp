@@ -1,5 +1,6 @@
 #include "pool/pool_state.hpp"
 
+#include <coproc/detail/generator_job.hpp>
 #include <coproc/error.hpp>
 
 #include <asio/use_awaitable.hpp>
@@ -69,6 +70,13 @@ void pool_state::know(asio::execution_context& loop)
         asio::use_service<loop_users>(loop).add(weak_from_this());
 }
 
+void pool_state::forget_timers(job_waiters& of)
+{
+    of.deadline.reset();
+    if (of.news)
+        of.news->timer.reset();
+}
+
 void pool_state::unbind()
 {
     static_cast<void>(readiness_->release());
@@ -80,7 +88,7 @@ void pool_state::unbind()
     for (auto& p : parcels_)
         p.clock.reset();
     for (auto& [id, work] : jobs_)
-        work->waiters->deadline.reset();
+        forget_timers(*work->waiters);
     executor_ = {};
 }
 
@@ -123,18 +131,22 @@ void pool_state::submit(const std::shared_ptr<job>& work)
         auto places = in_line_ ? std::vector<std::size_t>{} : places_for(*work);
         work->waiters = std::make_shared<job_waiters>();
         work->waiters->id = ++last_job_;
+        if (work->options.on_progress)
+            work->waiters->news = std::make_unique<progress_news>();
         if (in_line_) {
             work->waiters->runs_inline = true;
             return;
         }
         jobs_.emplace(last_job_, work);
+        generators_ += work->items != nullptr;
         auto& options = work->options;
         scheduler_.add_job(last_job_, {.size = work->size,
                                        .chunk_size = options.chunk_size,
                                        .priority = options.priority,
                                        .ahead = options.in_flight == 0 ? unknown_size : options.in_flight,
                                        .concurrent = work->coroutine && options_.concurrency > 1,
-                                       .places = std::move(places)});
+                                       .places = std::move(places),
+                                       .endless = work->items != nullptr});
         if (options.deadline.count() > 0) {
             auto now = std::chrono::steady_clock::now();
             work->waiters->until = now + std::min<std::chrono::nanoseconds>(options.deadline, now.max() - now);
@@ -156,8 +168,7 @@ void pool_state::change(job& work, const std::function<void()>& how)
         how();
         if (!in_line_)
             return scheduler_.input_ready(work.waiters->id);
-        for (auto& waiter : work.waiters->waiting.take())
-            to_wake_.emplace_back(std::move(waiter), std::error_code{});
+        wake_all(work);
     });
 }
 
@@ -181,6 +192,8 @@ bool pool_state::pop(job& work)
         auto id = work.waiters->id;
         bool was_full = work.full();
         bool more = scheduler_.consumed(id, work.pop());
+        if (work.items)
+            allow_items(work);
         if (was_full && !work.full())
             scheduler_.input_ready(id);
         else if (!more)
@@ -244,14 +257,16 @@ std::exception_ptr pool_state::finalizer_failure()
 }
 
 template <class Slot>
-bool pool_state::wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot)
+bool pool_state::wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot, bool for_news)
 {
     std::scoped_lock lock{mutex_};
-    if (work ? work->waiters->done || work->ready() : closed()) {
+    bool news = for_news && work->waiters->news && work->waiters->news->due();
+    if (work ? work->waiters->done || work->ready() || news : closed()) {
         to_wake_.emplace_back(std::move(w), std::error_code{});
         return false;
     }
     know(*w->loop);
+    w->for_news = for_news;
     auto id = (work ? work->waiters->waiting : closers_).add(std::move(w));
     if (slot.is_connected())
         slot.assign([self = shared_from_this(), work, id](asio::cancellation_type) { self->cancel_wait(work, id); });
@@ -266,13 +281,13 @@ void pool_state::cancel_wait(const std::shared_ptr<job>& work, std::uint64_t id)
     });
 }
 
-task<> pool_state::wait(std::shared_ptr<job> work)
+task<> pool_state::wait(std::shared_ptr<job> work, bool for_news)
 {
     auto self = shared_from_this();
-    auto initiate = [self, work](auto handler) {
+    auto initiate = [self, work, for_news](auto handler) {
         auto slot = asio::get_associated_cancellation_slot(handler);
         auto pool = self; // another thread may wake the waiter at once, and this object is gone then
-        if (!pool->wait_for(work, std::make_unique<waiter_of<decltype(handler)>>(std::move(handler)), slot))
+        if (!pool->wait_for(work, std::make_unique<waiter_of<decltype(handler)>>(std::move(handler)), slot, for_news))
             pool->turn([] {}); // it has ended already: wakes it
     };
     auto end = asio::async_initiate<const asio::use_awaitable_t<>, void(std::error_code)>(std::move(initiate), asio::use_awaitable);

@@ -5,6 +5,7 @@
 // runs under the lock but that of arguments and results (their serialization, an input range's iterators).
 #pragma once
 
+#include "pool/progress_news.hpp"
 #include "pool/recent_map.hpp"
 #include "pool/scheduler.hpp"
 #include "pool/turn_mutex.hpp"
@@ -34,12 +35,14 @@
 namespace coproc::detail {
 
 class inline_elements;
+class inline_reports;
 
 struct job_waiters { // what the pool knows of a job
     job_id id = 0;
     bool done = false;
     bool runs_inline = false, begun_inline = false;
     std::shared_ptr<inline_elements> elements; ///< of an inline stream
+    std::unique_ptr<progress_news> news; ///< if there is an on_progress
     std::size_t failed_at = unknown_size;
     std::chrono::steady_clock::time_point until{}; ///< its deadline, if it has one
     std::unique_ptr<asio::steady_timer> deadline;
@@ -92,8 +95,11 @@ public:
     void loop_rests(asio::execution_context& loop) override;
     void loop_ends(asio::execution_context& loop) override;
 
-    /// Completes when the job has ended, or when the pool is closed and empty (work null).
-    task<> wait(std::shared_ptr<job> work);
+    /// Completes when the job has ended, when the next item of a stream is there, or when the pool is closed and empty (work
+    /// null). `for_news`: also when there is progress to be told.
+    task<> wait(std::shared_ptr<job> work, bool for_news = false);
+    /// Calls on_progress for what is due; throws what that throws. Not under the lock.
+    void tell_progress(job& work);
 
 private:
     enum class phase { runs, asked, terminated, delayed };
@@ -138,6 +144,7 @@ private:
         std::size_t index = slot_map<parcel>::index(id);
         return index < parcels_.size() && parcels_[index].id == id ? &parcels_[index] : nullptr;
     }
+    parcel& answered(worker_link& link, std::uint64_t number);
     void discard(chunk_id id);
     void start_worker(std::size_t place);
     void stop_worker(worker_id id);
@@ -149,7 +156,7 @@ private:
     void collect();
     void look_around();
     void reported(worker_id id, wakeup what);
-    void look(worker_link& link);
+    void look(worker_link& link, bool rang = false);
     void arrived(worker_link& link, const frame& header, std::span<const std::byte> body, std::vector<attachment>& attachments);
     void leaves(worker_link& link);
     void measured(parcel& p, std::span<const std::byte> body);
@@ -168,15 +175,28 @@ private:
     void fail_all(complaint reason);
     void release(job& work);
     void announce(job& work);
+    void wake_all(job& work);
+    void note_done(job& work, std::size_t count);
+    void note_report(job& work, std::size_t index, double fraction, std::string text, bool at_once);
+    void report_came(job& work, std::size_t index, input_archive& from);
+    void spread(job& work);
+    void wake_for_news(job& work);
+    void item_came(worker_link& link, const frame& header, input_archive& in);
+    void allow_items(job& work);
     void look_again_soon();
     void flush(seat& worker);
     task<bool> run_inline_element(job& work, inline_elements& elements);
+    friend class inline_reports;
+    void run_plain(job& work, inline_elements& elements, const entry& what);
+    void done_inline(job& work);
+    static task<bool> run_inline_generator(inline_elements& elements);
     void end_inline(job& work, std::size_t index, std::exception_ptr failure);
     std::optional<std::chrono::nanoseconds> failed_inline(job& work, std::size_t index, int& attempt, std::exception_ptr e, bool& on);
     [[nodiscard]] static std::chrono::nanoseconds wait_before(const job& work, int attempt);
     template <class Slot>
-    bool wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot);
+    bool wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot, bool for_news);
     void cancel_wait(const std::shared_ptr<job>& work, std::uint64_t id);
+    static void forget_timers(job_waiters& of);
     void unbind();
     void know(asio::execution_context& loop);
     void be_patient(worker_id id, seat& worker);
@@ -206,7 +226,8 @@ private:
     std::vector<std::unique_ptr<worker_link>> to_destroy_;
     std::vector<std::shared_ptr<job>> jobs_to_destroy_;
     std::optional<asio::steady_timer> glance_;
-    bool glance_is_set_ = false;
+    bool glance_is_set_ = false, rang_since_ = false;
+    std::size_t generators_ = 0; ///< among the jobs
     job_id last_job_ = 0;
     worker_id last_worker_ = 0;
 };

@@ -25,7 +25,7 @@ bool scheduler::used_up(const worker_state& worker) const
 
 bool scheduler::has_room(const worker_state& worker, bool concurrent) const
 {
-    if (worker.stopping || worker.ending > 0 || used_up(worker))
+    if (worker.stopping || worker.ending > 0 || worker.endless >= options_.concurrency || used_up(worker))
         return false;
     auto& kind = worker.of[concurrent];
     return kind.count < (concurrent ? options_.concurrency + 2 : 2) || (kind.load < window && worker.in_flight.size() < options_.max_in_flight);

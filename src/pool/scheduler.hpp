@@ -20,6 +20,8 @@
 //   - Concurrent jobs (coroutines, if workers run several at a time) have room of their own at a worker: as many chunks as
 //     run at a time there, and two that wait. Plain ones beside them are neither held up nor counted by it, and priorities
 //     hold among jobs of one kind.
+//   - A chunk of an endless job (a generator) may wait for its caller: nothing is sent to a worker behind as many of them as
+//     run at a time there.
 //   - Unless the caller set the size, chunks of concurrent jobs have one element. Others begin with one; once the cost is known
 //     they are worth `target`, but not more than a share of what remains, so that all workers end at about the same time,
 //     nor less than `smallest`.
@@ -77,6 +79,7 @@ struct job_rules {
     std::size_t ahead = SIZE_MAX; ///< elements that may be taken from the input and not be consumed yet
     bool concurrent = false;      ///< a worker runs several of its chunks at a time
     std::vector<std::size_t> places{}; ///< of the workers that may run it, ascending; empty: all
+    bool endless = false;         ///< its chunks may not end before something else does
 };
 
 struct action {
@@ -186,7 +189,7 @@ private:
     struct chunk_state {
         chunk_place place;
         worker_id worker = 0; ///< 0: not at a worker
-        bool concurrent = false;
+        bool concurrent = false, endless = false;
         bool begun = false;   ///< known to be out of reach
         bool stopped = false; ///< asked to end
         double cost = 0;      ///< of all of it, as estimated when it was sent
@@ -201,6 +204,7 @@ private:
         std::size_t assigned = 0;
         std::size_t ending = 0; ///< its chunks that were asked to stop
         std::size_t place = 0;
+        std::size_t endless = 0; ///< its chunks that may not end
         bool stopping = false, proven = false, retired = false;
         std::uint64_t last_used = 0;
     };

@@ -13,7 +13,7 @@ chunk_id scheduler::took(job_id job, worker_id worker, std::size_t count, bool m
     state.starved = more && count == 0;
     chunk_id chunk = 0;
     if (count > 0) {
-        chunk = chunks_.insert({{job, state.taken, count}, 0, state.rules.concurrent});
+        chunk = chunks_.insert({{job, state.taken, count}, 0, state.rules.concurrent, state.rules.endless});
         state.taken += count;
         send(chunk, state, worker);
     }
@@ -28,6 +28,7 @@ void scheduler::send(chunk_id chunk, job_state& job, worker_id worker)
     state.worker = worker;
     state.cost = job.cost < 0 ? window : job.cost * static_cast<double>(state.place.count);
     to.in_flight.push_back(chunk);
+    to.endless += state.endless;
     ++to.of[state.concurrent].count;
     to.of[state.concurrent].load += state.cost;
     to.assigned += state.place.count;
@@ -76,6 +77,7 @@ scheduler::worker_state* scheduler::leave(chunk_id chunk)
         if (kind.count == 0)
             kind.load = 0; // no drift by rounding
         worker->second.ending -= state.stopped;
+        worker->second.endless -= state.endless;
     }
     state.worker = 0;
     state.begun = state.stopped = false;

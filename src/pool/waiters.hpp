@@ -25,6 +25,7 @@ struct waiter {
     virtual ~waiter() = default;
     std::uint64_t id = 0;                     ///< never given twice in a list
     asio::execution_context* loop = nullptr;  ///< it is to be completed on
+    bool for_news = false;                    ///< it waits for progress as well
     /// Completes it on its own executor; at once if that runs in this thread. Not under a lock.
     virtual void wake(std::error_code error) = 0;
 };
@@ -95,6 +96,13 @@ public:
             (w->loop == &loop ? to : waiters_).push_back(std::move(w));
     }
     std::vector<std::unique_ptr<waiter>> take() { return std::exchange(waiters_, {}); }
+    std::vector<std::unique_ptr<waiter>> take_those_for_news()
+    {
+        std::vector<std::unique_ptr<waiter>> result;
+        for (auto& w : std::exchange(waiters_, {}))
+            (w->for_news ? result : waiters_).push_back(std::move(w));
+        return result;
+    }
 
 private:
     std::vector<std::unique_ptr<waiter>> waiters_;

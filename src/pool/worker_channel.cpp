@@ -178,7 +178,41 @@ bool worker_channel::worn_out(std::uint64_t at) const noexcept
     return (setup_.max_memory != 0 && os::resident_memory() > setup_.max_memory) || (setup_.max_age != 0 && at - born_ > setup_.max_age);
 }
 
+std::shared_ptr<bulk_file> worker_channel::send_item(const claimed_task& task, std::uint64_t before, buffer& body)
+{
+    flush_output();
+    frame header;
+    header.kind = frame_kind::item;
+    header.number = task.header.number;
+    header.time = before;
+    auto file = put(header, body);
+    body.clear();
+    // One in a file is always told of: the pool must take its descriptor out of the socket.
+    ring_if(file || now() - last_ring_ > patience || page_.half_full());
+    return file;
+}
+
+void worker_channel::send_report(const claimed_task& task, double fraction, std::string_view text, bool at_once)
+{
+    buffer body;
+    output_archive out{body};
+    save_value(out, fraction, at_once, std::string{text});
+    frame header;
+    header.kind = frame_kind::report;
+    header.number = task.header.number;
+    header.count = static_cast<std::uint32_t>(task.call->done);
+    flush_output();
+    send(header, body);
+    ring_if(true);
+}
+
 void worker_channel::send(frame header, buffer& body)
+{
+    if (auto file = put(header, body))
+        lent_.insert_or_assign(file->id, std::move(file));
+}
+
+std::shared_ptr<bulk_file> worker_channel::put(frame header, buffer& body)
 {
     auto& attachments = body.attachments();
     std::vector<int> descriptors;
@@ -190,7 +224,6 @@ void worker_channel::send(frame header, buffer& body)
         bytes = std::as_bytes(std::span{&reference.what, 1});
         if (reference.file)
             descriptors.push_back(reference.file.get());
-        lent_.insert_or_assign(reference.what.file, std::move(reference.keep));
     }
     for (auto& attachment : attachments)
         descriptors.push_back(attachment.descriptor);
@@ -208,6 +241,7 @@ void worker_channel::send(frame header, buffer& body)
         }
     }
     unrung_ = true;
+    return std::move(reference.keep);
 }
 
 void worker_channel::send_descriptors(std::span<const int> descriptors)

@@ -22,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -60,6 +61,10 @@ public:
     static void fail(claimed_task& task, buffer& body, const std::exception_ptr& why, std::size_t at);
     /// What came of a task, which is in `body`. Returns when it ended.
     std::uint64_t answer(claimed_task& task, buffer& body);
+    /// The next item of a task that is a generator, which is in `body` and is empty then; `before` came before it. Returns the
+    /// memory file that it is in, if it is in one, which must be kept until the pool has read it.
+    std::shared_ptr<bulk_file> send_item(const claimed_task& task, std::uint64_t before, buffer& body);
+    void send_report(const claimed_task& task, double fraction, std::string_view text, bool at_once);
     /// It has told the pool that it is to be replaced: it begins nothing more.
     [[nodiscard]] bool retired() const noexcept { return retired_; }
     void send(frame header, buffer& body);
@@ -74,6 +79,7 @@ private:
     };
 
     void send_usage(const claimed_task& task, std::uint64_t end);
+    std::shared_ptr<bulk_file> put(frame header, buffer& body);
     void send_descriptors(std::span<const int> descriptors);
     arrived_function receive_function(const frame_reader::item& item);
 

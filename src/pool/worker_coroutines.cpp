@@ -6,6 +6,9 @@
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/co_spawn.hpp>
+#include <asio/post.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <poll.h>
 #include <utility>
@@ -14,6 +17,8 @@ namespace coproc::detail {
 namespace {
 
 constexpr int share = 100; // handlers that are called before the worker looks into its pipe again
+constexpr std::uint64_t items_share = 100; // items that a generator makes without a pause before others have their turn
+constexpr std::size_t most_lent = 16; // items in memory files that wait for the pool: each has a descriptor
 
 } // namespace
 
@@ -26,6 +31,7 @@ bool worker_coroutines::readable() const
 void worker_coroutines::begin(const claimed_task& task, const input_archive& in, std::vector<attachment> attachments,
                               std::span<const std::byte> body, bool body_lasts)
 {
+    drop_read_items();
     if (!turns_) {
         turns_.emplace();
         traced_.emplace();
@@ -65,12 +71,80 @@ void worker_coroutines::spawn(claimed_task task, const input_archive& in, std::v
         }
         task.call = place;
         c.task = task;
-        asio::co_spawn(this_thread_loop(), task.what->coroutine(*place),
+        if (setup_.concurrency == 1)
+            c.reports.emplace(channel_, c.task);
+        asio::co_spawn(this_thread_loop(), task.what->generator ? run_generator(c, *place) : task.what->coroutine(*place),
                        asio::bind_cancellation_slot(c.cancel.slot(), [this, &c](std::exception_ptr failure) { ended(c, failure); }));
     } catch (...) {
         running_.erase(number);
         throw;
     }
+}
+
+task<> worker_coroutines::run_generator(coroutine& c, invocation& call)
+{
+    auto items = c.task.what->generator(call);
+    for (;;) {
+        auto next = items.next();
+        auto item = co_await std::move(next);
+        if (!item)
+            break;
+        c.made.bytes += c.result.size();
+        if (auto file = channel_.send_item(c.task, c.made.count, c.result))
+            lent_.push_back({c.task.header.number, c.made.count, std::move(file)});
+        if (++c.made.count % items_share == 0 && setup_.concurrency > 1) {
+            auto turn = asio::post(asio::use_awaitable);
+            co_await std::move(turn);
+        }
+        call.check_stop();
+        if (!may_make_item(c)) {
+            auto room = wait_for_room(c);
+            co_await std::move(room);
+        }
+    }
+}
+
+task<> worker_coroutines::wait_for_room(coroutine& c)
+{
+    asio::steady_timer timer{this_thread_loop(), asio::steady_timer::time_point::max()};
+    struct known { // while the timer lives
+        known(made_items& items, asio::steady_timer& timer) : of{items} { of.room = &timer; }
+        known(const known&) = delete;
+        known& operator=(const known&) = delete;
+        ~known() { of.room = nullptr; }
+        made_items& of;
+    } until_here{c.made, timer};
+    while (!may_make_item(c)) {
+        std::error_code ignored; // there may be room, or it is to stop
+        auto change = timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        co_await std::move(change);
+        c.task.call->check_stop();
+    }
+}
+
+bool worker_coroutines::may_make_item(coroutine& c)
+{
+    auto& page = channel_.page();
+    drop_read_items();
+    if (lent_.size() >= most_lent) {
+        page.await_items_read(lent_.front().number);
+        drop_read_items();
+    }
+    return lent_.size() < most_lent && !page.half_full_for_now()
+           && page.may_make_item(c.task.header.number, c.made.count, c.made.bytes);
+}
+
+void worker_coroutines::drop_read_items()
+{
+    std::erase_if(lent_, [&](auto& item) { return channel_.page().item_was_read(item.number, item.before); });
+}
+
+// Those that look in vain wait again.
+void worker_coroutines::go_on_with_items()
+{
+    for (auto& [number, c] : running_)
+        if (c->made.room)
+            c->made.room->cancel();
 }
 
 void worker_coroutines::ended(coroutine& c, const std::exception_ptr& failure)
@@ -79,6 +153,9 @@ void worker_coroutines::ended(coroutine& c, const std::exception_ptr& failure)
         if (failure)
             channel_.fail(c.task, c.result, failure, c.task.call->done);
         c.known.reset();
+        if (c.reports)
+            c.reports->flush();
+        c.reports.reset();
         channel_.answer(c.task, c.result);
         auto found = running_.find(c.task.header.number);
         ended_.push_back(std::move(found->second));
@@ -177,6 +254,7 @@ void worker_coroutines::arm()
         self->watched_->collect(self->tokens_);
         self->arm();
         self->cancel_stopped();
+        self->go_on_with_items();
     });
 }
 

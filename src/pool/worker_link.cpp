@@ -229,6 +229,12 @@ bool worker_link::request_stop(std::uint64_t number) noexcept
     return true;
 }
 
+void worker_link::allow_items(std::uint64_t number, std::uint64_t items, std::uint64_t bytes) noexcept
+{
+    if (page_.allow_items(number, items, bytes))
+        os::ring(attention_.get());
+}
+
 void worker_link::send_stop()
 {
     frame stop;
@@ -294,6 +300,8 @@ bool worker_link::read_results(const receiver& arrived)
     for (std::size_t total = 0;;) {
         auto space = reader_.space(64 * 1024);
         std::size_t count = page_.read(space);
+        if (page_.room_was_awaited())
+            os::ring(attention_.get());
         if (count == 0) {
             if (reader_.pending() != 0) // a worker lets only whole frames be seen: we would wait for the rest for ever
                 throw protocol_error{"an answer is longer than what came of it"};
@@ -331,7 +339,10 @@ bool worker_link::read_results(const receiver& arrived)
                 bulk_in_.forget(item->header.number);
             else
                 arrived(item->header, body, attachments);
-            if (bulk) {
+            if (item->header.kind == frame_kind::item) {
+                if (bulk && page_.items_were_read(item->header.number, item->header.time + 1)) // the pipe is for tasks that can begin
+                    os::ring(attention_.get());
+            } else if (bulk) {
                 frame release;
                 release.kind = frame_kind::release;
                 release.number = reference.file;

@@ -67,6 +67,9 @@ public:
     [[nodiscard]] std::uint64_t begun_at(std::uint64_t number) const noexcept { return page_.begun_at(number); }
     /// Asks a task that has begun to end; false if it has not. A coroutine is cancelled where it waits.
     bool request_stop(std::uint64_t number) noexcept;
+    /// How many items a task that is a generator may make; before it is flushed, and later. See worker_page.
+    void begin_items(std::uint64_t number) noexcept { page_.begin_items(number); }
+    void allow_items(std::uint64_t number, std::uint64_t items, std::uint64_t bytes) noexcept;
     [[nodiscard]] std::size_t calls_done(std::uint64_t number) const noexcept { return page_.calls_done(number); }
     /// How many tasks in flight it has room for, and the place of one of them.
     [[nodiscard]] std::size_t slots() const noexcept { return page_.slots(); }

@@ -6,6 +6,7 @@
 #include "os/calls.hpp"
 #include "os/limits.hpp"
 #include "pool/running_task.hpp"
+#include "pool/task_reports.hpp"
 #include "pool/worker_channel.hpp"
 #include "pool/worker_coroutines.hpp"
 #include "pool/worker_page.hpp"
@@ -24,6 +25,7 @@
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <optional>
 #include <poll.h>
 #include <random>
 #include <unistd.h>
@@ -144,6 +146,7 @@ private:
         call->word = &page.word(number);
         call->stop_word = worker_page::stop_word(number);
         task.call = call;
+        std::optional<worker_reports> reports;
         try {
             trace_scope traced;
             if ((item.header.flags & frame::apart) != 0)
@@ -155,10 +158,13 @@ private:
                 return false;
             }
             running_task running{*call->word, call->stop_word};
+            reports.emplace(channel_, task);
             task.what->plain(*call);
         } catch (...) {
             channel_.fail(task, out_, std::current_exception(), call->done);
         }
+        if (reports)
+            reports->flush();
         last_end_ = channel_.answer(task, out_);
         return true;
     }

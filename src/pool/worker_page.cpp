@@ -14,18 +14,24 @@
 
 namespace coproc::detail {
 
-// Counters of the ring run on for ever; positions are what remains of them modulo ring_size. The slots follow.
+// Counters of the ring run on for ever; positions are what remains of them modulo ring_size. The slots follow, then as many
+// flows, whose memory is only touched for generators.
 struct worker_page::layout {
     alignas(64) std::atomic<std::uint64_t> written; // by the worker
     std::atomic<std::uint64_t> called; // the task whose invocation is in `call`
     alignas(invocation) std::array<std::byte, sizeof(invocation)> call;
     alignas(64) std::atomic<std::uint64_t> read; // by the pool
     std::atomic<std::uint32_t> room_wanted;      // 1 while the worker sleeps until there is room
+    std::atomic<std::uint32_t> room_awaited;     // 1 while a generator waits until it is less than half full
     alignas(64) std::array<std::byte, ring_size> ring;
 };
 struct worker_page::slot {
     std::atomic<std::uint64_t> word;  // number * 8 + state
     std::atomic<std::uint64_t> begun; // by the worker, before it claims
+};
+struct worker_page::flow {
+    std::atomic<std::uint64_t> items, bytes, read; // by the pool
+    std::atomic<std::uint32_t> awaited;            // 1 while the worker waits for a change of these
 };
 
 namespace {
@@ -35,8 +41,8 @@ std::uint64_t word_of(std::uint64_t number, task_state state) { return number * 
 } // namespace
 
 worker_page::worker_page(std::size_t slots)
-    : file_{os::make_memory_file("coproc worker", sizeof(layout) + slots * sizeof(slot))},
-      memory_{os::map(file_, sizeof(layout) + slots * sizeof(slot), os::access::read_write)}, last_slot_{slots - 1}
+    : file_{os::make_memory_file("coproc worker", sizeof(layout) + slots * (sizeof(slot) + sizeof(flow)))},
+      memory_{os::map(file_, sizeof(layout) + slots * (sizeof(slot) + sizeof(flow)), os::access::read_write)}, last_slot_{slots - 1}
 {
     os::seal(file_, os::growth::no);
     // Begins the objects' lives. The ring is zero already, and its pages are made as they are used.
@@ -46,7 +52,7 @@ worker_page::worker_page(std::size_t slots)
 
 worker_page::worker_page(const os::descriptor& file)
 {
-    std::size_t size = os::size_of(file), slots = size > sizeof(layout) ? (size - sizeof(layout)) / sizeof(slot) : 0;
+    std::size_t size = os::size_of(file), slots = size > sizeof(layout) ? (size - sizeof(layout)) / (sizeof(slot) + sizeof(flow)) : 0;
     if (slots < task_slots || !std::has_single_bit(slots))
         throw protocol_error{"the memory that a worker was given has the wrong size"};
     memory_ = os::map(file, size, os::access::read_write);
@@ -56,6 +62,11 @@ worker_page::worker_page(const os::descriptor& file)
 worker_page::slot& worker_page::slot_of(std::uint64_t number) const noexcept
 {
     return reinterpret_cast<slot*>(memory_.data() + sizeof(layout))[number & last_slot_];
+}
+
+worker_page::flow& worker_page::flow_of(std::uint64_t number) const noexcept
+{
+    return reinterpret_cast<flow*>(memory_.data() + sizeof(layout) + slots() * sizeof(slot))[number & last_slot_];
 }
 
 // The frame that tells of a task travels through a pipe, which orders all that was written before it; so does the ring's
@@ -100,6 +111,42 @@ std::uint64_t worker_page::begun_at(std::uint64_t number) const noexcept
 
 const std::atomic<std::uint64_t>& worker_page::word(std::uint64_t number) const noexcept { return slot_of(number).word; }
 std::uint64_t worker_page::stop_word(std::uint64_t number) noexcept { return word_of(number, task_state::stopping); }
+
+void worker_page::begin_items(std::uint64_t number) noexcept { new (&flow_of(number)) flow{}; }
+
+// Sequentially consistent on both sides: either the pool sees the wish, or the worker sees what it wishes for.
+bool worker_page::allow_items(std::uint64_t number, std::uint64_t items, std::uint64_t bytes) noexcept
+{
+    auto& f = flow_of(number);
+    f.bytes.store(bytes);
+    f.items.store(items);
+    return f.awaited.exchange(0) != 0;
+}
+
+bool worker_page::items_were_read(std::uint64_t number, std::uint64_t count) noexcept
+{
+    auto& f = flow_of(number);
+    f.read.store(count);
+    return f.awaited.exchange(0) != 0;
+}
+
+// Another task has its place only when the pool has read all that it sent.
+bool worker_page::item_was_read(std::uint64_t number, std::uint64_t before) const noexcept
+{
+    return slot_of(number).word.load() / 8 != number || flow_of(number).read.load() > before;
+}
+
+void worker_page::await_items_read(std::uint64_t number) noexcept { flow_of(number).awaited.store(1); }
+
+bool worker_page::may_make_item(std::uint64_t number, std::uint64_t made, std::uint64_t bytes) noexcept
+{
+    auto& f = flow_of(number);
+    auto allowed = [&] { return made < f.items.load() && bytes <= f.bytes.load(); };
+    if (allowed())
+        return true;
+    f.awaited.store(1);
+    return allowed();
+}
 
 void* worker_page::call_place(std::uint64_t number) noexcept
 {
@@ -175,6 +222,18 @@ bool worker_page::half_full() const noexcept
 {
     return shared().written.load(std::memory_order_relaxed) - shared().read.load(std::memory_order_relaxed) > ring_size / 2;
 }
+
+bool worker_page::half_full_for_now() noexcept
+{
+    auto& page = shared();
+    auto full = [&] { return page.written.load() - page.read.load() > ring_size / 2; };
+    if (!full())
+        return false;
+    page.room_awaited.store(1); // see write
+    return full();
+}
+
+bool worker_page::room_was_awaited() noexcept { return shared().room_awaited.load() != 0 && shared().room_awaited.exchange(0) != 0; }
 
 void ring(const os::descriptor& doorbell) { os::ring(doorbell.get()); }
 

@@ -54,6 +54,21 @@ public:
     [[nodiscard]] const std::atomic<std::uint64_t>& word(std::uint64_t number) const noexcept;
     [[nodiscard]] static std::uint64_t stop_word(std::uint64_t number) noexcept;
 
+    // A task that is a generator: how many items it may have made in all, and of how many bytes those before the next may be.
+    // The pool counts from what was taken; the worker waits when it has come so far.
+    /// Before the task is sent: none so far.
+    void begin_items(std::uint64_t number) noexcept;
+    /// True: the worker waits for it, and is to be told.
+    bool allow_items(std::uint64_t number, std::uint64_t items, std::uint64_t bytes) noexcept;
+    /// For the worker: whether the next one may be made. False: it will be told when that has changed.
+    bool may_make_item(std::uint64_t number, std::uint64_t made, std::uint64_t bytes) noexcept;
+    /// The pool has read so many of them: memory files that they came in may be used again. As allow_items.
+    bool items_were_read(std::uint64_t number, std::uint64_t count) noexcept;
+    /// For the worker, to ask whether the one after the first `before` is among them, also when the task has ended; and to ask
+    /// to be told when that has changed (then it asks once more).
+    [[nodiscard]] bool item_was_read(std::uint64_t number, std::uint64_t before) const noexcept;
+    void await_items_read(std::uint64_t number) noexcept;
+
     /// Where the worker keeps the call it is executing (an invocation), so that its progress is known after its death. Of
     /// several at a time, only one is there.
     [[nodiscard]] void* call_place(std::uint64_t number) noexcept;
@@ -67,12 +82,18 @@ public:
     std::size_t read(std::span<std::byte> to);
     [[nodiscard]] std::size_t available() const;
     [[nodiscard]] bool half_full() const noexcept;
+    /// The same for the worker, who will be told when that has changed.
+    bool half_full_for_now() noexcept;
+    /// For the pool after a read: the worker is to be told.
+    bool room_was_awaited() noexcept;
 
 private:
     struct layout;
     struct slot;
+    struct flow;
     [[nodiscard]] layout& shared() const noexcept { return *reinterpret_cast<layout*>(memory_.data()); }
     [[nodiscard]] slot& slot_of(std::uint64_t number) const noexcept;
+    [[nodiscard]] flow& flow_of(std::uint64_t number) const noexcept;
     void copy_in(std::uint64_t at, std::span<const std::byte> bytes) noexcept;
 
     os::descriptor file_;

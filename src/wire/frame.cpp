@@ -12,7 +12,7 @@ void check(const frame& header)
 {
     if (header.size > max_body)
         throw protocol_error{"a frame announces " + std::to_string(header.size) + " bytes, more than the " + std::to_string(max_body) + " allowed"};
-    if (header.kind < frame_kind::task || header.kind > frame_kind::usage)
+    if (header.kind < frame_kind::task || header.kind > frame_kind::report)
         throw protocol_error{"a frame is of unknown kind " + std::to_string(static_cast<int>(header.kind))};
     bool answer = header.kind == frame_kind::result || header.kind == frame_kind::failure;
     int of_task = header.kind == frame_kind::task ? frame::apart | frame::measured : 0;

@@ -12,7 +12,8 @@
 //     descr.  how many descriptors were sent before this frame on the socket beside it, and belong to it
 //     count   calls in a task, results in a result
 //     number  of the task at this worker; results repeat it
-//     time    of a result or failure: nanoseconds the task took; of a task: index of its first call in the job's input
+//     time    of a result or failure: nanoseconds the task took; of a task: index of its first call in the job's input; of
+//             an item: how many came before it
 //
 // All numbers in this machine's byte order: both ends are the same executable on the same machine. The header is apart
 // from the body so that a body that can't be decoded costs one task and not the stream.
@@ -37,7 +38,9 @@ enum class frame_kind : std::uint8_t {
     function,    ///< to the worker: function `number`, for tasks to come
     drop,        ///< to the worker: no task to come calls function `number`
     leaving,     ///< from the worker: it had nothing to do for long enough, begins nothing more and ends
-    usage        ///< from the worker: what the task cost, a task_statistics; before its result
+    usage,       ///< from the worker: what the task cost, a task_statistics; before its result
+    item,        ///< from the worker: the next item of a task that is a generator; its result, without body, is the end
+    report       ///< from the worker: how far call `count` of a task is
 };
 
 /// Bodies are small enough for a pipe's buffer; what is larger goes through a memory file.

@@ -187,6 +187,15 @@ entry::entry(task<> (*run)(invocation&), const char* name_of_type) : coroutine{r
     registry::instance().add(*this);
 }
 
+namespace {
+task<> refuse(invocation&) { throw protocol_error{"a message calls a generator as if it were none"}; }
+} // namespace
+
+entry::entry(stream<item_written> (*run)(invocation&), const char* name_of_type) : coroutine{&refuse}, generator{run}, name{name_of_type}
+{
+    registry::instance().add(*this);
+}
+
 entry::~entry() { registry::instance().remove(*this); }
 
 std::size_t begin_function(output_archive& out, const entry& e)

@@ -270,6 +270,72 @@ int answer_nonsense(int which)
     return 1;
 }
 
+/// Items that it should not send, to the worker's first task.
+coproc::stream<int> nonsense_items(int which)
+{
+    co_yield 1;
+    own_ring ring;
+    frame header;
+    header.kind = frame_kind::item;
+    header.number = 1;
+    header.time = 1;
+    bytes answer;
+    switch (which) {
+    case 0: // more than it may
+        for (; header.time <= 8; ++header.time)
+            append(answer, header, bytes(4));
+        break;
+    case 1: // the next but one
+        header.time = 2;
+        append(answer, header, bytes(4));
+        break;
+    case 2: // too short a one
+        append(answer, header, bytes(1));
+        break;
+    case 3: // of another task
+        header.number = 7;
+        append(answer, header, bytes(4));
+        break;
+    case 4: // in a file that was never sent
+        header.flags = frame::bulk;
+        append(answer, header, bytes(sizeof(bulk_reference)));
+        break;
+    default: // with descriptors that were never sent
+        header.descriptors = 2;
+        append(answer, header, bytes(4));
+    }
+    ring.forge(answer);
+    co_yield 2;
+}
+/// A plain task that says it has items, or reports nonsense.
+int says_in_between(int kind)
+{
+    frame header;
+    header.kind = static_cast<frame_kind>(kind);
+    header.number = 1;
+    bytes answer;
+    append(answer, header, bytes(4));
+    own_ring{}.forge(answer);
+    return 1;
+}
+coproc::stream<int> item_with_flipped_bit(int bit)
+{
+    frame header;
+    header.kind = frame_kind::item;
+    header.number = 1;
+    bytes answer;
+    append(answer, header, bytes(4));
+    answer[static_cast<std::size_t>(bit) / 8] ^= std::byte{1} << bit % 8;
+    own_ring{}.forge(answer);
+    co_yield 1;
+}
+coproc::task<> ignore(coproc::task<int> result) { static_cast<void>(co_await std::move(result)); }
+coproc::task<> read_to_the_end(coproc::stream<int> from)
+{
+    while (auto item = co_await from.next())
+        REQUIRE(*item >= 0);
+}
+
 } // namespace
 
 TEST_CASE("a worker answers a valid conversation")
@@ -370,5 +436,30 @@ TEST_CASE("a worker that answers nonsense fails its task, and is replaced")
         }
         co_await pool.close();
         CHECK_THROWS_AS(pool.submit(own_pid), coproc::usage_error); // it has not failed
+    });
+}
+
+TEST_CASE("a task whose worker sends nonsense instead of items or reports fails, and the worker is replaced")
+{
+    in_loop([]() -> coproc::task<> {
+        coproc::pool pool{1};
+        for (int which = 0; which <= 7; ++which) {
+            INFO("case " << which);
+            auto kind = static_cast<int>(which == 6 ? frame_kind::item : frame_kind::report);
+            auto before = co_await pool.apply(own_pid);
+            ::kill(before, SIGKILL); // so that it is the first task of a worker
+            auto work = which < 6 ? read_to_the_end(pool.apply({.in_flight = 4}, nonsense_items, which)) : ignore(pool.apply({.on_progress = [](const coproc::progress&) {}}, says_in_between, kind));
+            auto e = co_await failure_of(std::move(work));
+            CHECK(is<coproc::error>(e));
+            CHECK(co_await failure_of(pool.apply(own_pid)) == nullptr);
+        }
+        for (int bit = 0; bit < 8 * static_cast<int>(sizeof(frame)); ++bit) {
+            INFO("bit " << bit);
+            ::kill(co_await pool.apply(own_pid), SIGKILL);
+            auto e = co_await failure_of(read_to_the_end(pool.apply(item_with_flipped_bit, bit)));
+            CHECK(is<coproc::error>(e)); // the true one is out of order then, if nothing else
+            CHECK(co_await failure_of(pool.apply(own_pid)) == nullptr);
+        }
+        co_await pool.close();
     });
 }

@@ -28,7 +28,7 @@ public:
         int priority = 0;
         bool hesitates = false, starved = false; ///< the input has nothing when it is asked first, and says when it has
         std::size_t failed_at = SIZE_MAX;
-        bool concurrent = false;
+        bool concurrent = false, endless = false;
         std::vector<std::size_t> places; ///< of the workers that may run it; empty: all
         bool cancelled = false, input_failed = false, ended = false;
         std::vector<int> ends; ///< for each element, how often it ended
@@ -62,7 +62,8 @@ public:
 
     /// `size`: SIZE_MAX for an input of unknown length.
     job_id add(std::size_t length, std::size_t chunk_size = 0, bool known = true, std::size_t breaks_at = SIZE_MAX,
-               std::size_t ahead = SIZE_MAX, int priority = 0, bool concurrent = false, std::vector<std::size_t> places = {})
+               std::size_t ahead = SIZE_MAX, int priority = 0, bool concurrent = false, std::vector<std::size_t> places = {},
+               bool endless = false)
     {
         auto id = ++last_job_;
         auto& job = jobs[id];
@@ -74,7 +75,14 @@ public:
         job.priority = priority;
         job.concurrent = concurrent && options_.concurrency > 1;
         job.places = places;
-        machine.add_job(id, {.size = job.size, .chunk_size = chunk_size, .priority = priority, .ahead = ahead, .concurrent = job.concurrent, .places = places});
+        job.endless = endless;
+        machine.add_job(id, {.size = job.size,
+                             .chunk_size = chunk_size,
+                             .priority = priority,
+                             .ahead = ahead,
+                             .concurrent = job.concurrent,
+                             .places = places,
+                             .endless = endless});
         return id;
     }
     void consume(job_id id, std::size_t elements)
@@ -330,6 +338,8 @@ private:
         REQUIRE_FALSE(chunks.at(chunk).delayed);
         for (auto other : workers.at(to).pipe) // whose worker may be killed for it
             REQUIRE_FALSE(chunks.at(other).stopped);
+        auto endless = std::ranges::count_if(workers.at(to).pipe, [&](auto other) { return jobs.at(chunks.at(other).job).endless; });
+        REQUIRE(static_cast<std::size_t>(endless) < options_.concurrency); // it may have to wait for them
         chunks.at(chunk).worker = to;
         chunks.at(chunk).begun = false;
         workers.at(to).pipe.push_back(chunk);

@@ -70,7 +70,7 @@ private:
         auto ahead = happens(chances_.window) ? between(1, 12) : SIZE_MAX;
         auto priority = happens(chances_.priority) ? static_cast<int>(between(0, 4)) - 2 : 0;
         auto id = world_.add(between(0, 40), happens(0.5) ? 0 : between(1, 9), happens(0.7), happens(0.1) ? between(0, 30) : SIZE_MAX, ahead, priority,
-                             happens(0.5), places());
+                             happens(0.5), places(), happens(0.2));
         world_.jobs.at(id).hesitates = happens(chances_.hesitation);
     }
 

@@ -93,6 +93,25 @@ TEST_CASE("of a concurrent job a worker has as many chunks as run at a time and 
     CHECK(world.largest_take == 1);
 }
 
+TEST_CASE("nothing is sent behind as many chunks that may not end as a worker runs at a time")
+{
+    auto options = with_workers(1);
+    options.concurrency = GENERATE(1u, 3u);
+    fake_workers world{options};
+    world.add(options.concurrency + 2, 1, true, SIZE_MAX, SIZE_MAX, 0, true, true);
+    world.add(10, 1, true, SIZE_MAX, SIZE_MAX, 0, true);
+    world.add(10);
+    world.obey();
+    auto& pipe = world.workers.at(1).pipe;
+    auto endless = [&] { return std::ranges::count_if(pipe, [&](auto c) { return world.chunks.at(c).job == 1; }); };
+    world.begin(1);
+    for (int i = 0; i < 40 && static_cast<std::size_t>(endless()) < options.concurrency; ++i) // others end
+        run_one(world, 1, microsecond);
+    CHECK(static_cast<std::size_t>(endless()) == options.concurrency);
+    world.run_dry();
+    world.check_end();
+}
+
 TEST_CASE("plain chunks and concurrent ones don't take each other's room")
 {
     auto options = with_workers(1);

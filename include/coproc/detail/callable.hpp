@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <coproc/stream.hpp>
 #include <coproc/task.hpp>
 
 /// What a callable takes and gives, and how each of it travels. No bytes here: see entry.hpp.
@@ -246,9 +247,29 @@ struct call_result<F, type_list<P...>> {
 template <class F, class... Args>
 using call_result_t = typename call_result<std::decay_t<F>, parameters_of<std::decay_t<F>, Args...>>::type;
 
+/// The same as it leaves the function.
+template <class F, class... Args>
+using direct_result_t = typename call_result<std::decay_t<F>, parameters_of<std::decay_t<F>, Args...>>::direct;
+
 /// Whether f(args...) is a coroutine: gives a task.
 template <class F, class... Args>
-inline constexpr bool is_coroutine_call =
-    is_task<typename call_result<std::decay_t<F>, parameters_of<std::decay_t<F>, Args...>>::direct>;
+inline constexpr bool is_coroutine_call = is_task<direct_result_t<F, Args...>>;
+
+/// Whether f(args...) is a generator: gives a stream.
+template <class F, class... Args>
+inline constexpr bool is_generator_call = is_stream<direct_result_t<F, Args...>>;
+
+/// What pool::apply gives: an awaitable of the result; of a generator a stream of its items, as they travel.
+template <class Direct, class Result>
+struct applied {
+    using type = task<Result>;
+};
+template <class T, class Result>
+struct applied<stream<T>, Result> {
+    using item = stored_t<T>;
+    using type = stream<item>;
+};
+template <class F, class... Args>
+using applied_t = typename applied<direct_result_t<F, Args...>, call_result_t<F, Args...>>::type;
 
 }  // namespace coproc::detail

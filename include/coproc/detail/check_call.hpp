@@ -158,12 +158,32 @@ constexpr bool check_arguments()
     return false;
 }
 
+template <class F, class... Args>
+constexpr bool check_callable()
+{
+    if constexpr (check_function<std::decay_t<F>>())
+        return check_arguments<std::decay_t<F>, Args...>();
+    return false;
+}
+
 /// Checks a body of a process: the result stays there.
 template <class F, class... Args>
 constexpr bool check_body()
 {
-    if constexpr (check_function<std::decay_t<F>>())
-        return check_arguments<std::decay_t<F>, Args...>();
+    if constexpr (check_callable<F, Args...>()) {
+        static_assert(!is_generator_call<F, Args...>,
+                      "coproc: a function that returns a stream can only be called by pool.apply(f, args...), which gives its items");
+        return !is_generator_call<F, Args...>;
+    }
+    return false;
+}
+
+/// Checks a task that is a generator, by its items.
+template <class F, class... Args>
+constexpr bool check_generator()
+{
+    if constexpr (check_callable<F, Args...>())
+        return check_value<typename applied_t<F, Args...>::value_type>();
     return false;
 }
 

@@ -5,6 +5,7 @@
 #include <coproc/detail/function_state.hpp>
 #include <coproc/detail/kept_function.hpp>
 #include <coproc/detail/value.hpp>
+#include <coproc/stream.hpp>
 #include <coproc/task.hpp>
 
 #include <atomic>
@@ -56,6 +57,9 @@ struct invocation {
     [[noreturn]] static void throw_stopped();
 };
 
+/// What a generator's entry yields each time that the next item has been added to the results.
+struct item_written {};
+
 /// A place to enter this program from a message: one for each kind of call that is compiled into it.
 ///
 /// Made by the templates below as static objects, which add themselves before `main`, or when their library is
@@ -64,12 +68,14 @@ struct invocation {
 /// A process has one registry when coproc is a shared library, or when the program exports its static one to the
 /// libraries that it loads (CMake: ENABLE_EXPORTS); else a library loaded at run time has a registry that nobody asks.
 struct entry {
-    void (*plain)(invocation&) = nullptr;          ///< exactly one of these two is set
-    task<> (*coroutine)(invocation&) = nullptr;
+    void (*plain)(invocation&) = nullptr;          ///< one of these two is set
+    task<> (*coroutine)(invocation&) = nullptr;    ///< of a generator: refuses, for it is called by the next one
+    stream<item_written> (*generator)(invocation&) = nullptr;
     const char* name;                              ///< of the callable's type; see task_name
 
     entry(void (*run)(invocation&), const char* name_of_type);
     entry(task<> (*run)(invocation&), const char* name_of_type);
+    entry(stream<item_written> (*run)(invocation&), const char* name_of_type);
     entry(const entry&) = delete;
     entry& operator=(const entry&) = delete;
     ~entry();
@@ -231,6 +237,34 @@ struct task_calls<F, type_list<P...>, std::index_sequence<I...>> {
     }
 };
 
+/// The call of a task message whose function is a generator: one tuple, any number of items.
+template <class F, class Parameters, class Indices>
+struct generator_call;
+template <class F, class... P, std::size_t... I>
+struct generator_call<F, type_list<P...>, std::index_sequence<I...>> {
+    static stream<item_written> run_generator(invocation& call)
+    {
+        F f = load_function<F>(call.in);
+        call.target = code_of(f);
+        stored_arguments<P...> values;
+        load_arguments(call.in, values);
+        check_target(f, values);
+        auto items = std::invoke(f, pass<P>(std::get<I>(values))...);
+        using item_type = typename decltype(items)::value_type;
+        for (;;) {
+            auto next = items.next();
+            auto item = co_await std::move(next);
+            if (!item)
+                break;
+            partial_result partial{call.out.target()};
+            save_value(call.out, convert<item_type>(*std::move(item)));
+            partial.keep();
+            co_yield item_written{};
+        }
+        ++call.done;
+    }
+};
+
 /// The call of a process's body: one tuple, no result but the exit code.
 template <class F, class Parameters, class Indices>
 struct body_call;
@@ -270,7 +304,9 @@ struct body_call<F, type_list<P...>, std::index_sequence<I...>> {
 template <class Calls, bool IsCoroutine>
 constexpr auto runner()
 {
-    if constexpr (IsCoroutine)
+    if constexpr (requires { &Calls::run_generator; })
+        return &Calls::run_generator;
+    else if constexpr (IsCoroutine)
         return &Calls::run_coroutine;
     else
         return &Calls::run;
@@ -292,6 +328,15 @@ template <class F, class... Args>
 void encode_task_function(output_archive& out, const F& f)
 {
     const auto begin = begin_function(out, entry_for<task_calls, F, parameters_of<F, Args...>>::record);
+    save_function(out, f);
+    end_function(out, begin);
+}
+
+/// The same for a generator.
+template <class F, class... Args>
+void encode_generator_function(output_archive& out, const F& f)
+{
+    const auto begin = begin_function(out, entry_for<generator_call, F, parameters_of<F, Args...>>::record);
     save_function(out, f);
     end_function(out, begin);
 }

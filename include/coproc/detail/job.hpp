@@ -29,6 +29,8 @@ inline constexpr std::size_t unknown_size = std::numeric_limits<std::size_t>::ma
 
 /// Who waits for a job; the pool's own.
 struct job_waiters;
+/// Of a job whose task is a generator; see generator_job.hpp.
+struct item_account;
 
 /// A call: where its arguments come from and where its results go. The templates below know the types, the pool calls the
 /// virtual functions, always one at a time.
@@ -44,7 +46,7 @@ public:
     /// there are no more.
     /// Throws what the input or its serialization throws.
     virtual std::size_t next(buffer& body, std::size_t most, std::size_t bytes) = 0;
-    /// Reads the results of `count` calls, the first of which is the input's element `first`.
+    /// Reads the results of `count` calls, the first of which is the input's element `first`; of a generator, the next item.
     virtual void results(input_archive& from, std::size_t first, std::size_t count) = 0;
     /// One call has failed for good. True if the error is a result like any other.
     virtual bool keep_error(std::size_t, const std::exception_ptr&) { return false; }
@@ -67,6 +69,7 @@ public:
     /// once, apart from them.
     std::shared_ptr<buffer> callee;
     [[nodiscard]] bool callee_goes_apart() const noexcept { return callee && callee->size() > most_in_message; }
+    std::unique_ptr<item_account> items; ///< of a generator
 
     // The outcome, set by the pool.
     std::exception_ptr failure;
