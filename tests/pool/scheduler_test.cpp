@@ -98,7 +98,7 @@ TEST_CASE("nothing is sent behind as many chunks that may not end as a worker ru
     auto options = with_workers(1);
     options.concurrency = GENERATE(1u, 3u);
     fake_workers world{options};
-    world.add(options.concurrency + 2, 1, true, SIZE_MAX, SIZE_MAX, 0, true, true);
+    world.add(options.concurrency + 2, 1, true, SIZE_MAX, SIZE_MAX, 0, true, {}, true);
     world.add(10, 1, true, SIZE_MAX, SIZE_MAX, 0, true);
     world.add(10);
     world.obey();
