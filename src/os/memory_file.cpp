@@ -51,9 +51,11 @@ std::size_t size_of(const descriptor& file)
     return static_cast<std::size_t>(status.st_size);
 }
 
-mapping map(const descriptor& file, std::size_t size, access access)
+mapping map(const descriptor& file, std::size_t size, access access) { return map(file.get(), size, access); }
+
+mapping map(int file, std::size_t size, access access)
 {
-    void* data = os::map(size, access == access::read ? PROT_READ : PROT_READ | PROT_WRITE, file.get());
+    void* data = os::map(size, access == access::read ? PROT_READ : PROT_READ | PROT_WRITE, file);
     if (data == MAP_FAILED)
         fail("mapping a memory file");
     return mapping{static_cast<std::byte*>(data), size};
@@ -66,10 +68,24 @@ void seal(const descriptor& file, growth growth)
         fail("sealing a memory file");
 }
 
-bool can_shrink(const descriptor& file) noexcept
+namespace {
+
+bool can_shrink(int file) noexcept
 {
-    int seals = ::fcntl(file.get(), F_GET_SEALS);
+    int seals = ::fcntl(file, F_GET_SEALS);
     return seals < 0 || (seals & F_SEAL_SHRINK) == 0;
+}
+
+} // namespace
+
+bool can_shrink(const descriptor& file) noexcept { return can_shrink(file.get()); }
+
+file_facts facts_of(int file)
+{
+    struct stat status{};
+    if (::fstat(file, &status) < 0)
+        fail("asking what a descriptor is");
+    return {{status.st_dev, status.st_ino}, static_cast<std::size_t>(status.st_size), can_shrink(file)};
 }
 
 descriptor read_only(const descriptor& file)
