@@ -8,6 +8,7 @@
 #include <coproc/cpu_count.hpp>
 #include <coproc/error.hpp>
 #include <coproc/exit_status.hpp>
+#include <coproc/mutex.hpp>
 #include <coproc/outcome.hpp>
 #include <coproc/pool.hpp>
 #include <coproc/pool_options.hpp>
@@ -16,6 +17,7 @@
 #include <coproc/remote_call.hpp>
 #include <coproc/run.hpp>
 #include <coproc/serialize.hpp>
+#include <coproc/shared_value.hpp>
 #include <coproc/start_method.hpp>
 #include <coproc/stream.hpp>
 #include <coproc/task.hpp>

@@ -128,6 +128,11 @@ int make_pipe(int ends[2], int flags)
     return uninterrupted(call::make_pipe, [&](std::size_t) { return ::pipe2(ends, flags | O_CLOEXEC); });
 }
 
+int make_socket(int domain, int type)
+{
+    return uninterrupted(call::make_socket, [&](std::size_t) { return ::socket(domain, type | SOCK_CLOEXEC, 0); });
+}
+
 int make_socket_pair(int type, int ends[2])
 {
     return uninterrupted(call::make_socket_pair, [&](std::size_t) { return ::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends); });
