@@ -158,11 +158,11 @@ int resize(int descriptor, std::size_t size)
     return uninterrupted(call::resize, [&](std::size_t) { return ::ftruncate(descriptor, static_cast<off_t>(size)); });
 }
 
-void* map(std::size_t size, int protection, int descriptor)
+void* map(std::size_t size, int protection, int descriptor, std::size_t offset)
 {
     void* data = MAP_FAILED;
     uninterrupted(call::map, [&](std::size_t) {
-        data = ::mmap(nullptr, size, protection, MAP_SHARED, descriptor, 0);
+        data = ::mmap(nullptr, size, protection, MAP_SHARED, descriptor, static_cast<off_t>(offset));
         return data == MAP_FAILED ? -1 : 0;
     });
     return data;

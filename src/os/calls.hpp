@@ -63,7 +63,7 @@ int make_event(int flags);
 int make_watch_set();
 int make_memory_file(const char* name);
 int resize(int descriptor, std::size_t size);
-void* map(std::size_t size, int protection, int descriptor);
+void* map(std::size_t size, int protection, int descriptor, std::size_t offset = 0);
 int open(const char* path, int flags, unsigned mode = 0);
 /// A copy that is closed on exec and is none of 0, 1, 2.
 int duplicate(int descriptor);

@@ -38,12 +38,16 @@ private:
 /// Throws std::system_error when there are no descriptors or no memory.
 [[nodiscard]] descriptor make_memory_file(const char* name, std::size_t size);
 void resize(const descriptor& file, std::size_t size);
+void resize_file(int file, std::size_t size);
 [[nodiscard]] std::size_t size_of(const descriptor& file);
 
 enum class access { read, read_write };
 /// Shows the first `size` bytes of the file; touching what lies beyond its end is SIGBUS, so check size_of before.
 [[nodiscard]] mapping map(const descriptor& file, std::size_t size, access);
-[[nodiscard]] mapping map(int file, std::size_t size, access);
+/// `offset`: a multiple of 4096.
+[[nodiscard]] mapping map(int file, std::size_t size, access, std::size_t offset = 0);
+/// Gives the memory of a part of the file back to the system; it reads as zero from now on. A hint.
+void give_back(int file, std::size_t offset, std::size_t size) noexcept;
 /// Nobody can make the file shorter any more (with `growth::no`: nor longer), so that what was mapped stays there: a
 /// shorter file would be SIGBUS for whoever reads it.
 enum class growth { no, yes };
