@@ -66,10 +66,10 @@ public:
     /// At once. Nothing: there is none.
     [[nodiscard]] std::optional<T> try_get() const
     {
-        detail::queue_message item;
-        if (detail::get_item_now(*handle_.core(), item) != detail::got_item::item)
+        detail::item_buffer item;
+        if (detail::get_item_now(*handle_.core(), item.get()) != detail::got_item::item)
             return std::nullopt;
-        return decoded(item);
+        return decoded(item.get());
     }
 
     /// Items that wait in it. As with all that several processes change, it may be another number when you look at it.
@@ -102,32 +102,32 @@ protected:
 private:
     static constexpr detail::queue_kind kind(bool joinable) { return {detail::fingerprint<T>, joinable, !detail::leaves_no_trace<T>}; }
 
-    static detail::buffer encoded(const T& item)
+    static detail::item_buffer encoded(const T& item)
     {
-        auto bytes = detail::item_buffer();
-        output_archive archive{bytes};
+        detail::item_buffer bytes;
+        output_archive archive{bytes.get()};
         detail::save_value(archive, item);
         return bytes;
     }
-    static T decoded(detail::queue_message& item)
+    static T decoded(detail::buffer& item)
     {
         T value{};
-        input_archive archive{item.bytes.data(), item.bytes.size(), &item.attachments};
+        input_archive archive{item.data(), item.size(), &item.attachments()};
         detail::load_value(archive, value);
         return value;
     }
     static task<> finish(task<bool> put) { co_await std::move(put); }
     static task<std::optional<T>> take(std::shared_ptr<detail::queue_core> core, detail::queue_limit until)
     {
-        detail::queue_message item;
-        auto result = detail::get_item_at_once(*core, item);
+        detail::item_buffer item;
+        auto result = detail::get_item_at_once(*core, item.get());
         if (!result) {
-            auto wait = detail::get_item(core, item, until);
+            auto wait = detail::get_item(core, item.get(), until);
             result = co_await std::move(wait);
         }
         if (*result != detail::got_item::item)
             co_return std::nullopt;
-        co_return decoded(item);
+        co_return decoded(item.get());
     }
 
     detail::queue_handle handle_;

@@ -117,23 +117,13 @@ void check(result what)
 
 got_item as_got(result what) { return what == result::done ? got_item::item : what == result::closed ? got_item::end : got_item::nothing; }
 
-result get_with_mutex(queue_core& queue, queue_message& to, const registry& all)
-{
-    queue_item item{std::move(to.bytes), {}};
-    auto what = queue.get(item, all.self());
-    to.bytes = std::move(item.bytes);
-    to.attachments = std::move(item.attachments);
-    return what;
-}
-
-void done_putting(buffer item);
-
 } // namespace
 
 queue_limit queue_limit_in(std::chrono::nanoseconds time) noexcept { return limit_in(time); }
 
-task<bool> put_item(std::shared_ptr<queue_core> queue, buffer item, queue_limit until)
+task<bool> put_item(std::shared_ptr<queue_core> queue, item_buffer buffer, queue_limit until)
 {
+    auto& item = buffer.get();
     auto& all = registry::here();
     std::span<const std::byte> bytes{item.data(), item.size()};
     auto what = result::not_now;
@@ -147,15 +137,14 @@ task<bool> put_item(std::shared_ptr<queue_core> queue, buffer item, queue_limit 
         tell_putters(*queue, all);
     }
     check(what);
-    if (what == result::done) {
+    if (what == result::done)
         tell_getters(*queue, all);
-        done_putting(std::move(item));
-    }
     co_return what == result::done;
 }
 
-bool put_item_now(queue_core& queue, const buffer& item)
+bool put_item_now(queue_core& queue, item_buffer buffer)
 {
+    auto& item = buffer.get();
     auto& all = registry::here();
     enter_blocking(queue, all);
     result what;
@@ -169,7 +158,7 @@ bool put_item_now(queue_core& queue, const buffer& item)
     return what == result::done;
 }
 
-std::optional<got_item> get_item_at_once(queue_core& queue, queue_message& item)
+std::optional<got_item> get_item_at_once(queue_core& queue, buffer& item)
 {
     auto& all = registry::here();
     if (!try_enter(queue, all))
@@ -177,7 +166,7 @@ std::optional<got_item> get_item_at_once(queue_core& queue, queue_message& item)
     result what;
     {
         with_mutex held{queue, all};
-        what = get_with_mutex(queue, item, all);
+        what = queue.get(item, all.self());
     }
     if (what == result::not_now)
         return std::nullopt;
@@ -185,10 +174,10 @@ std::optional<got_item> get_item_at_once(queue_core& queue, queue_message& item)
     return as_got(what);
 }
 
-task<got_item> get_item(std::shared_ptr<queue_core> queue, queue_message& item, queue_limit until)
+task<got_item> get_item(std::shared_ptr<queue_core> queue, buffer& item, queue_limit until)
 {
     auto& all = registry::here();
-    auto line = wait_in_line(*queue, queue->control().getters, [&] { return get_with_mutex(*queue, item, all); }, until);
+    auto line = wait_in_line(*queue, queue->control().getters, [&] { return queue->get(item, all.self()); }, until);
     auto what = co_await std::move(line);
     tell_getters(*queue, all);
     if (what == result::done)
@@ -196,14 +185,14 @@ task<got_item> get_item(std::shared_ptr<queue_core> queue, queue_message& item, 
     co_return as_got(what);
 }
 
-got_item get_item_now(queue_core& queue, queue_message& item)
+got_item get_item_now(queue_core& queue, buffer& item)
 {
     auto& all = registry::here();
     enter_blocking(queue, all);
     result what;
     {
         with_mutex held{queue, all};
-        what = get_with_mutex(queue, item, all);
+        what = queue.get(item, all.self());
     }
     if (what == result::done)
         tell_putters(queue, all);
@@ -249,30 +238,25 @@ task<> join_queue(std::shared_ptr<queue_core> queue)
 
 namespace {
 
-// One buffer for each thread, unless it was used for something large.
-buffer& spare()
+// Fresh memory for each item would cost more than the copy; but a thread doesn't keep much of it.
+constexpr std::size_t most_kept = 4 << 20;
+
+buffer& kept()
 {
     static thread_local buffer one;
     return one;
 }
 
-void done_putting(buffer item)
-{
-    constexpr std::size_t largest = 64 * 1024;
-    if (item.capacity() <= largest) {
-        item.clear();
-        spare() = std::move(item);
-    }
-}
-
 } // namespace
 
-buffer item_buffer()
+item_buffer::item_buffer() noexcept { bytes_.swap(kept()); }
+
+item_buffer::~item_buffer()
 {
-    buffer result;
-    result.swap(spare());
-    result.clear();
-    return result;
+    if (bytes_.capacity() == 0 || bytes_.capacity() > most_kept)
+        return;
+    bytes_.clear();
+    bytes_.swap(kept());
 }
 
 queue_handle::queue_handle(const queue_handle& other) : kind_{other.kind_}, capacity_{other.capacity_}, core_{other.core()} {}

@@ -204,7 +204,7 @@ queue_core::result queue_core::put(std::span<const std::byte> bytes, const std::
     return result::done;
 }
 
-queue_core::result queue_core::get(queue_item& item, member self)
+queue_core::result queue_core::get(buffer& to, member self)
 {
     auto state = begin();
     if (state.puts == state.gets)
@@ -219,8 +219,7 @@ queue_core::result queue_core::get(queue_item& item, member self)
     copy_out(ring, state.head, std::as_writable_bytes(std::span{&header, 1}));
     if (header.size > used - sizeof header)
         broken();
-    item.bytes.resize(header.size);
-    copy_out(ring, state.head + sizeof header, item.bytes);
+    copy_out(ring, state.head + sizeof header, {to.extend(header.size), header.size});
     state.head += place_for(header.size);
     ++state.gets;
     if (state.puts == state.gets && state.first == state.last)
@@ -230,7 +229,7 @@ queue_core::result queue_core::get(queue_item& item, member self)
         change_items(state, self, 1);
     if (header.attempt != 0)
         try {
-            receive(header.attempt, header.descriptors, item.attachments);
+            receive(header.attempt, header.descriptors, to.attachments());
         } catch (...) { // its descriptors are lost, and it with them; the next one is not
             commit(state);
             throw;

@@ -66,12 +66,6 @@ struct queue_control {
     std::array<holder, 128> holders; ///< what more of them hold is not told apart
 };
 
-/// An item that was taken out.
-struct queue_item {
-    std::vector<std::byte> bytes;
-    std::vector<attachment> attachments;
-};
-
 class queue_core {
 public:
     enum class result { done, not_now, closed };
@@ -90,7 +84,8 @@ public:
     // With the mutex.
     /// Throws std::system_error (no memory) and protocol_error; then nothing has changed.
     result put(std::span<const std::byte> bytes, const std::vector<attachment>& attachments);
-    result get(queue_item& item, member self);
+    /// The item goes to the end of `to`, which is empty.
+    result get(buffer& to, member self);
     /// Throws usage_error when there were no more of them. True: that was the last one.
     bool mark_done(member self);
     /// Items of processes that died count as done. True: none is left.

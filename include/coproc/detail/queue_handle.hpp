@@ -22,12 +22,6 @@ struct queue_kind {
     bool carries_descriptors; ///< items may have some
 };
 
-/// An item's bytes, and the descriptors that came with them.
-struct queue_message {
-    std::vector<std::byte> bytes;
-    std::vector<attachment> attachments;
-};
-
 /// Copies are handles of the same queue. The queue of a handle that was default constructed is made when it is first used or
 /// copied.
 class queue_handle {
@@ -50,21 +44,33 @@ private:
     mutable std::shared_ptr<queue_core> core_;
 };
 
+/// An empty buffer for an item, whose memory is used again by this thread's next one.
+class item_buffer {
+public:
+    item_buffer() noexcept;
+    item_buffer(item_buffer&&) noexcept = default;
+    ~item_buffer();
+    [[nodiscard]] buffer& get() noexcept { return bytes_; }
+
+private:
+    buffer bytes_;
+};
+
 using queue_limit = std::chrono::steady_clock::time_point; ///< max(): none
 inline constexpr queue_limit no_limit = queue_limit::max();
 [[nodiscard]] queue_limit queue_limit_in(std::chrono::nanoseconds time) noexcept;
 
 /// False: the time was up. Throws usage_error when the queue is closed.
-[[nodiscard]] task<bool> put_item(std::shared_ptr<queue_core> queue, buffer item, queue_limit until);
+[[nodiscard]] task<bool> put_item(std::shared_ptr<queue_core> queue, item_buffer item, queue_limit until);
 /// The same without waiting for room.
-[[nodiscard]] bool put_item_now(queue_core& queue, const buffer& item);
+[[nodiscard]] bool put_item_now(queue_core& queue, item_buffer item);
 
 enum class got_item { item, nothing, end };
 /// Nothing: the time was up.
-[[nodiscard]] task<got_item> get_item(std::shared_ptr<queue_core> queue, queue_message& item, queue_limit until);
+[[nodiscard]] task<got_item> get_item(std::shared_ptr<queue_core> queue, buffer& item, queue_limit until);
 /// The same without waiting. False: that could not be said without waiting, for somebody else is at it.
-[[nodiscard]] std::optional<got_item> get_item_at_once(queue_core& queue, queue_message& item);
-[[nodiscard]] got_item get_item_now(queue_core& queue, queue_message& item);
+[[nodiscard]] std::optional<got_item> get_item_at_once(queue_core& queue, buffer& item);
+[[nodiscard]] got_item get_item_now(queue_core& queue, buffer& item);
 
 void close_queue(queue_core& queue);
 [[nodiscard]] bool queue_is_closed(const queue_core& queue);
@@ -72,8 +78,5 @@ void close_queue(queue_core& queue);
 [[nodiscard]] std::size_t queue_capacity(const queue_core& queue);
 void mark_item_done(queue_core& queue);
 [[nodiscard]] task<> join_queue(std::shared_ptr<queue_core> queue);
-
-/// A buffer to encode an item in; one that put_item is done with is used again.
-[[nodiscard]] buffer item_buffer();
 
 } // namespace coproc::detail
