@@ -8,6 +8,8 @@
 #include <coproc/cpu_count.hpp>
 #include <coproc/error.hpp>
 #include <coproc/exit_status.hpp>
+#include <coproc/joinable_queue.hpp>
+#include <coproc/mutex.hpp>
 #include <coproc/outcome.hpp>
 #include <coproc/pool.hpp>
 #include <coproc/pool_options.hpp>
@@ -15,9 +17,11 @@
 #include <coproc/process.hpp>
 #include <coproc/process_options.hpp>
 #include <coproc/progress.hpp>
+#include <coproc/queue.hpp>
 #include <coproc/remote_call.hpp>
 #include <coproc/run.hpp>
 #include <coproc/serialize.hpp>
+#include <coproc/shared_value.hpp>
 #include <coproc/start_method.hpp>
 #include <coproc/stream.hpp>
 #include <coproc/task.hpp>

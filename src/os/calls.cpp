@@ -128,6 +128,11 @@ int make_pipe(int ends[2], int flags)
     return uninterrupted(call::make_pipe, [&](std::size_t) { return ::pipe2(ends, flags | O_CLOEXEC); });
 }
 
+int make_socket(int domain, int type)
+{
+    return uninterrupted(call::make_socket, [&](std::size_t) { return ::socket(domain, type | SOCK_CLOEXEC, 0); });
+}
+
 int make_socket_pair(int type, int ends[2])
 {
     return uninterrupted(call::make_socket_pair, [&](std::size_t) { return ::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends); });
@@ -153,11 +158,11 @@ int resize(int descriptor, std::size_t size)
     return uninterrupted(call::resize, [&](std::size_t) { return ::ftruncate(descriptor, static_cast<off_t>(size)); });
 }
 
-void* map(std::size_t size, int protection, int descriptor)
+void* map(std::size_t size, int protection, int descriptor, std::size_t offset)
 {
     void* data = MAP_FAILED;
     uninterrupted(call::map, [&](std::size_t) {
-        data = ::mmap(nullptr, size, protection, MAP_SHARED, descriptor, 0);
+        data = ::mmap(nullptr, size, protection, MAP_SHARED, descriptor, static_cast<off_t>(offset));
         return data == MAP_FAILED ? -1 : 0;
     });
     return data;

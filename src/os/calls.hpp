@@ -21,6 +21,7 @@ enum class call {
     receive_message,
     make_pipe,
     make_socket_pair,
+    make_socket,
     make_event,
     make_watch_set,
     make_memory_file,
@@ -57,11 +58,12 @@ ssize_t send_message(int socket, const msghdr& message, int flags);
 ssize_t receive_message(int socket, msghdr& message, int flags);
 int make_pipe(int ends[2], int flags);
 int make_socket_pair(int type, int ends[2]);
+int make_socket(int domain, int type);
 int make_event(int flags);
 int make_watch_set();
 int make_memory_file(const char* name);
 int resize(int descriptor, std::size_t size);
-void* map(std::size_t size, int protection, int descriptor);
+void* map(std::size_t size, int protection, int descriptor, std::size_t offset = 0);
 int open(const char* path, int flags, unsigned mode = 0);
 /// A copy that is closed on exec and is none of 0, 1, 2.
 int duplicate(int descriptor);

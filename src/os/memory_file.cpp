@@ -37,10 +37,17 @@ descriptor make_memory_file(const char* name, std::size_t size)
     return file;
 }
 
-void resize(const descriptor& file, std::size_t size)
+void resize(const descriptor& file, std::size_t size) { resize_file(file.get(), size); }
+
+void resize_file(int file, std::size_t size)
 {
-    if (os::resize(file.get(), size) < 0)
+    if (os::resize(file, size) < 0)
         fail("sizing a memory file");
+}
+
+void give_back(int file, std::size_t offset, std::size_t size) noexcept
+{
+    static_cast<void>(::fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(size)));
 }
 
 std::size_t size_of(const descriptor& file)
@@ -51,9 +58,11 @@ std::size_t size_of(const descriptor& file)
     return static_cast<std::size_t>(status.st_size);
 }
 
-mapping map(const descriptor& file, std::size_t size, access access)
+mapping map(const descriptor& file, std::size_t size, access access) { return map(file.get(), size, access); }
+
+mapping map(int file, std::size_t size, access access, std::size_t offset)
 {
-    void* data = os::map(size, access == access::read ? PROT_READ : PROT_READ | PROT_WRITE, file.get());
+    void* data = os::map(size, access == access::read ? PROT_READ : PROT_READ | PROT_WRITE, file, offset);
     if (data == MAP_FAILED)
         fail("mapping a memory file");
     return mapping{static_cast<std::byte*>(data), size};
@@ -66,10 +75,24 @@ void seal(const descriptor& file, growth growth)
         fail("sealing a memory file");
 }
 
-bool can_shrink(const descriptor& file) noexcept
+namespace {
+
+bool can_shrink(int file) noexcept
 {
-    int seals = ::fcntl(file.get(), F_GET_SEALS);
+    int seals = ::fcntl(file, F_GET_SEALS);
     return seals < 0 || (seals & F_SEAL_SHRINK) == 0;
+}
+
+} // namespace
+
+bool can_shrink(const descriptor& file) noexcept { return can_shrink(file.get()); }
+
+file_facts facts_of(int file)
+{
+    struct stat status{};
+    if (::fstat(file, &status) < 0)
+        fail("asking what a descriptor is");
+    return {{status.st_dev, status.st_ino}, static_cast<std::size_t>(status.st_size), can_shrink(file)};
 }
 
 descriptor read_only(const descriptor& file)

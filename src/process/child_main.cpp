@@ -1,6 +1,7 @@
 #include "process/child_main.hpp"
 
 #include "os/packet.hpp"
+#include "os/program_file.hpp"
 #include "os/signals.hpp"
 #include "os/start.hpp"
 #include "process/fork_server.hpp"
@@ -119,6 +120,7 @@ void become_child(os::descriptor control)
             order = receive_order(control);
             lifeline = os::die_with(order.lifeline);
             order.lifeline.reset();
+            os::adopt_program_file(std::move(order.program_file));
             arrange(order);
             in.emplace(order.call.data(), order.call.size(), &order.attachments);
             entry = &decode_entry(*in);

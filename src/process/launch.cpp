@@ -4,6 +4,7 @@
 #include "os/error.hpp"
 #include "os/memory_file.hpp"
 #include "os/packet.hpp"
+#include "os/program_file.hpp"
 #include "process/runtime.hpp"
 
 #include <coproc/error.hpp>
@@ -108,7 +109,7 @@ void launch::send(const os::descriptor& control, const os::descriptor& lifeline,
     if (packet.size() > max_orders)
         throw usage_error{"the environment and name of a new process take more than " + std::to_string(max_orders / 1024) + " KiB"};
 
-    std::vector<int> descriptors{lifeline.get()};
+    std::vector<int> descriptors{lifeline.get(), os::program_file()};
     attached has;
     for (std::size_t i = 0; i < 3; ++i)
         if ((has.standard[i] = static_cast<bool>(standard[i])))
@@ -154,6 +155,7 @@ order receive_order(const os::descriptor& control)
         return std::move(packet.descriptors[next++]);
     };
     result.lifeline = take();
+    result.program_file = take();
     for (std::size_t i = 0; i < 3; ++i)
         if (has.standard[i])
             result.standard[i] = take();

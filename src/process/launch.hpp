@@ -3,7 +3,8 @@
 // One packet on the control socket of the new process says it all:
 //
 //     'S'  version  name, parent, start method, environment, what is attached | length of the call | the call
-//     with descriptors: lifeline, standard streams that are not kept, working directory, memory file, the call's own
+//     with descriptors: lifeline, the program's file, standard streams that are not kept, working directory, memory file,
+//     the call's own
 //
 // A call (function and arguments) of more than max_inline_call bytes, or one that does not fit beside a large environment,
 // travels in a memory file beside the packet.
@@ -59,6 +60,7 @@ struct order {
     environment_changes environment;
     bool clear_environment = false;
     os::descriptor lifeline;
+    os::descriptor program_file;
     os::descriptor standard[3];
     os::descriptor working_directory;
     std::vector<std::byte> small_call; ///< or

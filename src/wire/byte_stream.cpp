@@ -37,6 +37,13 @@ attachment byte_source::take_attachment()
     return std::move((*attachments_)[next_attachment_++]);
 }
 
+attachment byte_source::remembered() const
+{
+    if (remembered_.descriptor < 0)
+        throw_malformed("the same descriptor again, where none was before");
+    return remembered_;
+}
+
 void byte_source::check_shared(const void* type)
 {
     std::uint32_t id = 0;

@@ -84,6 +84,9 @@ public:
 
     /// The next descriptor of the message; throws protocol_error if none is left.
     attachment take_attachment();
+    /// Remembers one that the message may mean again; throws protocol_error if there is none.
+    void remember(attachment descriptor) { remembered_ = std::move(descriptor); }
+    attachment remembered() const;
 
     /// Refuses a container of `count` elements that can't be in what remains.
     void check_count(std::uint64_t count) const
@@ -101,6 +104,7 @@ public:
     {
         next_ = other.next_;
         next_attachment_ = other.next_attachment_;
+        remembered_ = other.remembered_;
     }
 
     void enter()
@@ -116,6 +120,7 @@ protected:
     {
         byte_source copy{next_, remaining(), attachments_};
         copy.next_attachment_ = next_attachment_;
+        copy.remembered_ = remembered_;
         return copy;
     }
 
@@ -124,6 +129,7 @@ private:
     const std::byte* end_;
     std::vector<attachment>* attachments_;
     std::size_t next_attachment_ = 0;
+    attachment remembered_;
     std::vector<const void*> shared_types_;   // by id - 1
     unsigned depth_ = 0;
 };

@@ -1,0 +1,109 @@
+// Mutual exclusion between the processes of a program.
+#pragma once
+
+#include <coproc/detail/shared_object.hpp>
+#include <coproc/task.hpp>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace coproc {
+
+namespace detail {
+struct mutex_state;
+}
+
+/// Has a mutex until it is destroyed or released. Movable; any thread or coroutine of its process may hold and release it.
+class mutex_guard {
+public:
+    mutex_guard() noexcept = default;
+    mutex_guard(mutex_guard&& other) noexcept
+        : place_{std::move(other.place_)}, mutex_{std::exchange(other.mutex_, nullptr)}, owner_died_{other.owner_died_}
+    {
+    }
+    mutex_guard& operator=(mutex_guard&& other) noexcept
+    {
+        mutex_guard taken{std::move(other)};
+        std::swap(place_, taken.place_);
+        std::swap(mutex_, taken.mutex_);
+        std::swap(owner_died_, taken.owner_died_);
+        return *this;
+    }
+    ~mutex_guard() { release(); }
+
+    /// Whether the one who had it before died with it: what it protects may be half changed.
+    [[nodiscard]] bool owner_died() const noexcept { return owner_died_; }
+    /// Gives it back. Nothing happens the second time.
+    void release() noexcept;
+    [[nodiscard]] explicit operator bool() const noexcept { return mutex_ != nullptr; }
+
+    /// For the library.
+    mutex_guard(std::shared_ptr<detail::object_place> place, detail::mutex_state& mutex, bool owner_died) noexcept
+        : place_{std::move(place)}, mutex_{&mutex}, owner_died_{owner_died}
+    {
+    }
+    [[nodiscard]] detail::mutex_state* state() const noexcept { return mutex_; }
+
+private:
+    std::shared_ptr<detail::object_place> place_;
+    detail::mutex_state* mutex_ = nullptr;
+    bool owner_died_ = false;
+};
+
+/// A mutex that all holders of this handle share, in whatever processes.
+///
+///     coproc::mutex mutex;                       // pass it to tasks, processes, queues ...
+///     auto held = co_await mutex.acquire();      // in a coroutine
+///     std::scoped_lock held{mutex};              // in a plain function, which blocks its thread
+///
+/// Fairness: who comes when it is free takes it, before those that are being woken; who was passed over eight times gets it
+///           next.
+/// Death:    a process that dies with it loses it to the next one, who is told (mutex_guard::owner_died). One that dies
+///           waiting harms nobody.
+/// Owner:    the process. It is not recursive: a coroutine that acquires it twice waits for ever; a thread that blocks for
+///           what it has locked itself gets std::system_error (resource_deadlock_would_occur).
+/// Lifetime: lives as long as any handle; see detail::shared_object. 192 bytes of shared memory, no descriptor of its own.
+/// Errors:   std::system_error when there is no memory, or no descriptor to watch the others with (one for each process that
+///           shares anything with this one, once somebody has to wait).
+/// Cost:     one atomic instruction to take it while it is free, and one to give it back; two messages if somebody waits.
+class mutex : public detail::shared_object {
+public:
+    mutex() noexcept;
+
+    /// Waits until it is this process's. Cancelling (operation_aborted) leaves no trace.
+    [[nodiscard]] task<mutex_guard> acquire() const;
+    /// At once or not at all.
+    [[nodiscard]] std::optional<mutex_guard> try_acquire() const;
+    /// Waits for at most `time`.
+    [[nodiscard]] task<std::optional<mutex_guard>> try_acquire_for(std::chrono::nanoseconds time) const;
+
+    /// Blocks the thread. A dead owner is not told of: use acquire for that.
+    void lock() const;
+    [[nodiscard]] bool try_lock() const;
+    [[nodiscard]] bool try_lock_for(std::chrono::nanoseconds time) const;
+    template <class Clock, class Duration>
+    [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> time) const
+    {
+        return try_lock_for(time - Clock::now());
+    }
+    /// Throws usage_error if this process doesn't have it.
+    void unlock() const;
+
+    /// Whether somebody has it at this moment.
+    [[nodiscard]] bool locked() const;
+
+    template <class Archive>
+    void save(Archive& archive) const
+    {
+        send(archive);
+    }
+    template <class Archive>
+    void load(Archive& archive)
+    {
+        receive(archive);
+    }
+};
+
+} // namespace coproc

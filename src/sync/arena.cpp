@@ -1,0 +1,191 @@
+#include "sync/arena.hpp"
+
+#include "os/stamp.hpp"
+#include "sync/registry.hpp"
+
+#include <coproc/error.hpp>
+
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+#include <utility>
+#include <vector>
+
+namespace coproc::detail {
+namespace {
+
+constexpr std::size_t page_size = 256 * 1024, alignment = 64;
+constexpr std::uint64_t page_mark = 0x636f70726f632031; // "coproc 1"
+
+struct page_header {
+    std::uint64_t mark;
+};
+
+std::size_t rounded(std::size_t size) { return (size + alignment - 1) / alignment * alignment; }
+
+// The page that is being filled, and what is free in it.
+struct filling {
+    std::mutex mutex;
+    std::uint64_t stamp = os::process_stamp();
+    std::shared_ptr<shared_file> page;
+    std::size_t used = 0, objects = 0; ///< bytes, and objects that this process still knows
+    std::map<std::size_t, std::vector<std::byte*>> free; ///< by size
+};
+
+filling& current()
+{
+    static std::mutex mutex;
+    static filling* instance = new filling; // never destroyed: handles may be static objects
+    std::scoped_lock lock{mutex};
+    if (instance->stamp != os::process_stamp())
+        instance = new filling; // a copy of a process leaves its original's page alone
+    return *instance;
+}
+
+std::shared_ptr<shared_file> make_page(std::size_t size)
+{
+    auto page = make_shared_file("coproc objects", size);
+    new (page->data()) page_header{page_mark};
+    return page;
+}
+
+} // namespace
+
+object_place::~object_place()
+{
+    if (!counted)
+        return;
+    auto& now = current();
+    std::shared_ptr<shared_file> last; // unmapped when the lock is released
+    std::scoped_lock lock{now.mutex};
+    if (page != now.page || !page->is_ours())
+        return;
+    if (!sent.load())
+        now.free[size].push_back(at);
+    if (--now.objects == 0) {
+        last = std::exchange(now.page, nullptr);
+        now.free.clear();
+    }
+}
+
+std::shared_ptr<object_place> make_object(object_kind kind, std::size_t size, std::uint64_t type)
+{
+    registry::here(); // whoever can change it is known, so that its death is noticed
+    auto result = std::make_shared<object_place>();
+    result->sent = false;
+    std::size_t bytes = rounded(size);
+    object_header header{static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(size), type};
+    if (bytes > page_size / 8) { // has a file of its own
+        result->page = make_page(alignment + bytes);
+        result->at = result->page->data() + alignment;
+    } else {
+        auto& now = current();
+        std::scoped_lock lock{now.mutex};
+        auto& free = now.free[bytes];
+        if (now.page && !free.empty()) {
+            result->at = free.back();
+            free.pop_back();
+            std::memset(result->at, 0, bytes);
+        } else {
+            if (!now.page || now.used + bytes > page_size) {
+                now.page = make_page(page_size);
+                now.used = alignment;
+                now.objects = 0;
+                now.free.clear();
+            }
+            result->at = now.page->data() + now.used;
+            now.used += bytes;
+        }
+        ++now.objects;
+        result->counted = true;
+        result->page = now.page;
+    }
+    result->size = bytes;
+    new (result->at) object_header{header};
+    return result;
+}
+
+shared_object::shared_object(object_kind kind, std::size_t size, std::uint64_t type) noexcept
+    : kind_{kind}, size_{static_cast<std::uint32_t>(size)}, type_{type}
+{
+}
+
+shared_object::shared_object(const shared_object& other)
+    : place_{other.place()}, at_{place_->at}, kind_{other.kind_}, size_{other.size_}, type_{other.type_}
+{
+}
+
+shared_object::shared_object(shared_object&& other) noexcept
+    : place_{std::move(other.place_)}, at_{other.at_.exchange(nullptr)}, kind_{other.kind_}, size_{other.size_}, type_{other.type_}
+{
+}
+
+shared_object& shared_object::operator=(const shared_object& other)
+{
+    if (this != &other) {
+        place_ = other.place();
+        at_ = place_->at;
+    }
+    return *this;
+}
+
+shared_object& shared_object::operator=(shared_object&& other) noexcept
+{
+    if (this != &other) {
+        place_ = std::move(other.place_);
+        at_ = other.at_.exchange(nullptr);
+    }
+    return *this;
+}
+
+shared_object::~shared_object() = default;
+
+std::byte* shared_object::make() const
+{
+    static std::mutex mutex;
+    std::scoped_lock lock{mutex};
+    if (auto* made = at_.load())
+        return made;
+    place_ = make_object(kind_, size_, type_);
+    at_.store(place_->at, std::memory_order_release);
+    return place_->at;
+}
+
+void shared_object::adopt(std::shared_ptr<object_place> place) noexcept
+{
+    place_ = std::move(place);
+    at_ = place_->at;
+}
+
+void shared_object::send(output_archive& archive) const
+{
+    auto here = place();
+    save_file(archive, here->page);
+    here->sent = true;
+    archive(static_cast<std::uint64_t>(here->at - here->page->data()));
+}
+
+void shared_object::receive(input_archive& archive)
+{
+    registry::here(); // see make_object
+    auto result = std::make_shared<object_place>();
+    result->page = load_file(archive, 2 * alignment);
+    std::uint64_t offset = 0;
+    archive(offset);
+    auto& page = *result->page;
+    std::uint64_t mark = 0;
+    std::memcpy(&mark, page.data(), sizeof mark);
+    if (mark != page_mark || offset % alignment != 0 || offset == 0 || offset > page.size() - alignment)
+        throw protocol_error{"what should be a shared object is something else"};
+    object_header header;
+    std::memcpy(&header, page.data() + offset, sizeof header);
+    if (header.kind != static_cast<std::uint32_t>(kind_) || header.type != type_)
+        throw type_error{"a handle was sent of a shared object of another kind or type"};
+    if (header.size != size_ || header.size > page.size() - offset)
+        throw protocol_error{"a shared object has the wrong size"};
+    result->at = page.data() + offset;
+    adopt(std::move(result));
+}
+
+} // namespace coproc::detail

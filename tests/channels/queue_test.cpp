@@ -1,0 +1,548 @@
+// Queues: order, capacity, closing, many at both ends, and what a death costs.
+#include "pool/tasks.hpp"
+
+#include <coproc/joinable_queue.hpp>
+#include <coproc/mutex.hpp>
+#include <coproc/process.hpp>
+#include <coproc/queue.hpp>
+#include <coproc/shared_value.hpp>
+
+#include <asio/experimental/awaitable_operators.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <array>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+using namespace coproc;
+using namespace pool_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using tagged = std::pair<int, int>; // producer, number
+
+task<> produce(queue<tagged> q, int who, int count)
+{
+    for (int i = 0; i < count; ++i)
+        co_await q.put({who, i});
+}
+
+task<> consume(queue<tagged> from, queue<tagged> to)
+{
+    while (auto item = co_await from.get())
+        co_await to.put(*item);
+}
+
+task<> put_numbers(queue<int> q, int count)
+{
+    for (int i = 0; i < count; ++i)
+        co_await q.put(i);
+}
+
+task<> put_for_ever(queue<int> q)
+{
+    for (int i = 0;; ++i)
+        co_await q.put(i);
+}
+
+task<> get_for_ever(queue<int> q, queue<int> seen)
+{
+    while (auto item = co_await q.get())
+        co_await seen.put(*item);
+}
+
+task<> echo(queue<std::string> in, queue<std::string> out)
+{
+    while (auto item = co_await in.get())
+        co_await out.put(std::move(*item));
+}
+
+std::size_t memory_of_queues() // bytes in RAM of this process's queues
+{
+    std::ifstream maps{"/proc/self/smaps"};
+    std::size_t total = 0;
+    bool ours = false;
+    for (std::string line; std::getline(maps, line);) {
+        if (line.find('-') != std::string::npos && line.find(':') > line.find(' '))
+            ours = line.find("coproc queue") != std::string::npos;
+        else if (ours && line.rfind("Rss:", 0) == 0)
+            total += std::stoul(line.substr(4)) * 1024;
+    }
+    return total;
+}
+
+} // namespace
+
+TEST_CASE("items come out in the order in which they were put, and size, empty and full follow", "[QUE-003]")
+{
+    in_loop([]() -> task<> {
+        queue<int> q{3};
+        CHECK(q.empty());
+        CHECK(q.capacity() == 3);
+        for (int i = 0; i < 3; ++i)
+            co_await q.put(i);
+        CHECK(q.size() == 3);
+        CHECK(q.full());
+        for (int i = 0; i < 3; ++i)
+            CHECK((co_await q.get()) == i);
+        CHECK(q.empty());
+        CHECK_FALSE(q.full());
+    });
+}
+
+TEST_CASE("a full queue refuses an item at once, or after the time that is given", "[QUE-001]")
+{
+    in_loop([]() -> task<> {
+        queue<int> q{1};
+        CHECK(q.try_put(1));
+        CHECK_FALSE(q.try_put(2));
+        const auto begin = std::chrono::steady_clock::now();
+        CHECK_FALSE(co_await q.put_for(2, 20ms));
+        CHECK(std::chrono::steady_clock::now() - begin >= 20ms);
+        CHECK(q.size() == 1);
+        CHECK(q.try_get() == 1);
+        CHECK(co_await q.put_for(2, 20ms));
+    });
+}
+
+TEST_CASE("an empty queue gives nothing at once, or after the time that is given")
+{
+    in_loop([]() -> task<> {
+        queue<int> q;
+        CHECK_FALSE(q.try_get());
+        CHECK_FALSE(co_await q.get_for(20ms));
+        CHECK_FALSE(co_await q.get_for(-1ms));
+        co_await q.put(5);
+        CHECK((co_await q.get_for(0ms)) == 5);
+    });
+}
+
+TEST_CASE("a closed queue takes nothing more and gives what is left, then the end", "[QUE-007]")
+{
+    in_loop([]() -> task<> {
+        queue<int> q;
+        co_await q.put(1);
+        co_await q.put(2);
+        q.close();
+        q.close();
+        CHECK(q.closed());
+        auto put = failure_of(q.put(3));
+        CHECK(is<usage_error>(co_await std::move(put), "closed"));
+        CHECK_THROWS_AS(q.try_put(3), usage_error);
+        CHECK((co_await q.get()) == 1);
+        CHECK((co_await q.get()) == 2);
+        CHECK_FALSE(co_await q.get());
+        CHECK_FALSE(q.try_get());
+    });
+}
+
+TEST_CASE("closing wakes those that wait for items and for room, in other processes too")
+{
+    in_loop([]() -> task<> {
+        queue<tagged> empty, full{1}, out;
+        co_await full.put({0, 0});
+        auto getter = co_await process::start(consume, empty, out);
+        auto putter = co_await process::start(produce, full, 1, 1);
+        empty.close();
+        full.close();
+        auto got = co_await getter.join();
+        CHECK(got.ok());
+        auto put = co_await putter.join(); // what it threw ends it
+        CHECK(put.exit_code == 1);
+    });
+}
+
+TEST_CASE("ten producers and ten consumers of one place lose and double nothing, and each producer's items keep their order",
+          "[QUE-012]")
+{
+    constexpr int each = 500;
+    in_loop([]() -> task<> {
+        queue<tagged> in{1}, out;
+        std::vector<process> producers, consumers;
+        for (int i = 0; i < 10; ++i)
+            consumers.push_back(co_await process::start(consume, in, out));
+        for (int i = 0; i < 10; ++i)
+            producers.push_back(co_await process::start(produce, in, i, each));
+        for (auto& p : producers)
+            CHECK((co_await p.join()).ok());
+        in.close();
+        for (auto& c : consumers)
+            CHECK((co_await c.join()).ok());
+        CHECK(out.size() == 10 * each);
+        std::map<tagged, int> seen;
+        while (auto item = out.try_get())
+            ++seen[*item];
+        CHECK(seen.size() == 10 * each);
+    });
+}
+
+TEST_CASE("the items of one producer come out in its order, whatever the others put", "[QUE-003]")
+{
+    in_loop([]() -> task<> {
+        queue<tagged> q{16};
+        std::vector<process> producers;
+        for (int i = 0; i < 3; ++i)
+            producers.push_back(co_await process::start(produce, q, i, 2000));
+        std::array<int, 3> next{};
+        for (int i = 0; i < 6000; ++i) {
+            auto [who, number] = (co_await q.get()).value();
+            if (number != next.at(static_cast<std::size_t>(who))++)
+                FAIL_CHECK("out of order");
+        }
+        for (auto& p : producers)
+            CHECK((co_await p.join()).ok());
+    });
+}
+
+TEST_CASE("items outlive the process that put them", "[QUE-004]")
+{
+    in_loop([]() -> task<> {
+        queue<int> q;
+        auto p = co_await process::start(put_numbers, q, 1000);
+        CHECK((co_await p.join()).ok());
+        CHECK(q.size() == 1000);
+        for (int i = 0; i < 1000; ++i)
+            if ((co_await q.get()) != i)
+                FAIL_CHECK("lost");
+    });
+}
+
+TEST_CASE("a thousand items through ten places make the producer wait and overflow nothing", "[QUE-014]")
+{
+    in_loop([]() -> task<> {
+        queue<int> q{10};
+        auto p = co_await process::start(put_numbers, q, 1000);
+        for (int i = 0; i < 1000; ++i) {
+            CHECK(q.size() <= 10);
+            if ((co_await q.get()) != i)
+                FAIL_CHECK("out of order");
+        }
+        CHECK((co_await p.join()).ok());
+    });
+}
+
+TEST_CASE("a queue made by one side and waited for by a plain function on the other passes items both ways", "[QUE-024]")
+{
+    in_loop([]() -> task<> {
+        queue<std::string> in, out;
+        auto p = co_await process::start(echo, in, out);
+        co_await in.put("there");
+        CHECK((co_await out.get()) == "there");
+        std::thread plain{[&] { sync_wait(in.put("and back")); }};
+        CHECK((co_await out.get()) == "and back");
+        plain.join();
+        in.close();
+        CHECK((co_await p.join()).ok());
+    });
+}
+
+TEST_CASE("items of all sizes come out as they were put, empty ones too", "[QUE-015]")
+{
+    in_loop([]() -> task<> {
+        queue<std::string> in{4}, out{4};
+        auto p = co_await process::start(echo, in, out);
+        for (std::size_t size : {0u, 1u, 7u, 8u, 9u, 4095u, 65'535u, 65'536u, 65'537u, 1'000'000u, 100'000'000u, 3u}) {
+            std::string item(size, 'x');
+            for (std::size_t i = 0; i < size; i += 997)
+                item[i] = static_cast<char>(i);
+            co_await in.put(item);
+            if ((co_await out.get()) != item)
+                FAIL_CHECK("changed: " << size);
+        }
+        in.close();
+        CHECK((co_await p.join()).ok());
+    });
+}
+
+TEST_CASE("a queue grows while nobody gets, and gives its memory back when it has been emptied")
+{
+    in_loop([]() -> task<> {
+        queue<std::vector<char>> q;
+        const std::vector<char> item(1'000'000, 'x');
+        for (int i = 0; i < 100; ++i)
+            co_await q.put(item);
+        CHECK(memory_of_queues() > 90'000'000);
+        for (int i = 0; i < 100; ++i)
+            if ((co_await q.get()) != item)
+                FAIL_CHECK("changed");
+        for (int i = 0; i < 3; ++i) { // the last segment is given back when the next item is there
+            co_await q.put(item);
+            static_cast<void>(co_await q.get());
+        }
+        CHECK(memory_of_queues() < 80'000'000);
+    });
+}
+
+TEST_CASE("handles travel in items: a queue in a queue, a mutex, a value")
+{
+    using bundle = std::tuple<queue<int>, mutex, shared_value<int>>;
+    in_loop([]() -> task<> {
+        queue<bundle> q;
+        queue<int> inner;
+        mutex m;
+        shared_value<int> v{7};
+        for (int i = 0; i < 100; ++i)
+            co_await q.put(bundle{inner, m, v});
+        for (int i = 0; i < 100; ++i) {
+            auto item = co_await q.get();
+            auto& [same, lock, value] = *item;
+            co_await same.put(i);
+            CHECK((co_await inner.get()) == i);
+            CHECK(value.fetch_add(1) == 7 + i);
+            CHECK(lock == m);
+        }
+    });
+}
+
+TEST_CASE("a handle of a queue of other items is refused")
+{
+    detail::buffer bytes;
+    output_archive out{bytes};
+    queue<int> q;
+    out(q);
+    queue<double> other;
+    joinable_queue<int> joinable;
+    auto attachments = bytes.attachments();
+    input_archive in{bytes.data(), bytes.size(), &attachments};
+    CHECK_THROWS_AS(in(other), type_error);
+    attachments = bytes.attachments();
+    input_archive again{bytes.data(), bytes.size(), &attachments};
+    CHECK_THROWS_AS(again(joinable), type_error);
+    input_archive nothing{bytes.data(), bytes.size(), nullptr};
+    CHECK_THROWS_AS(nothing(q), protocol_error);
+}
+
+TEST_CASE("a get that is cancelled takes nothing, and wakes the next one if it was woken")
+{
+    using namespace asio::experimental::awaitable_operators;
+    in_loop([]() -> task<> {
+        queue<int> q;
+        for (int i = 0; i < 50; ++i) {
+            asio::steady_timer soon{co_await asio::this_coro::executor, std::chrono::microseconds{i}};
+            auto either = q.get() || soon.async_wait(asio::use_awaitable);
+            auto winner = co_await std::move(either);
+            CHECK(winner.index() == 1);
+        }
+        co_await q.put(1);
+        CHECK((co_await q.get()) == 1);
+    });
+}
+
+TEST_CASE("a put that is cancelled puts nothing")
+{
+    using namespace asio::experimental::awaitable_operators;
+    in_loop([]() -> task<> {
+        queue<int> q{1};
+        co_await q.put(1);
+        for (int i = 0; i < 50; ++i) {
+            asio::steady_timer soon{co_await asio::this_coro::executor, std::chrono::microseconds{i}};
+            auto either = q.put(2) || soon.async_wait(asio::use_awaitable);
+            auto winner = co_await std::move(either);
+            CHECK(winner.index() == 1);
+        }
+        CHECK((co_await q.get()) == 1);
+        CHECK(q.empty());
+    });
+}
+
+TEST_CASE("join ends when the last item is done, not before", "[QUE-005]")
+{
+    using namespace asio::experimental::awaitable_operators;
+    in_loop([]() -> task<> {
+        joinable_queue<int> q;
+        for (int i = 0; i < 3; ++i)
+            co_await q.put(i);
+        for (int i = 0; i < 3; ++i) {
+            asio::steady_timer soon{co_await asio::this_coro::executor, 1ms};
+            auto either = q.join() || soon.async_wait(asio::use_awaitable);
+            auto winner = co_await std::move(either);
+            CHECK(winner.index() == 1);
+            static_cast<void>(co_await q.get());
+            q.task_done();
+        }
+        co_await q.join();
+        CHECK_THROWS_AS(q.task_done(), usage_error);
+    });
+}
+
+TEST_CASE("a joinable queue that was never used is done at once", "[QUE-025]")
+{
+    in_loop([]() -> task<> {
+        joinable_queue<int> q;
+        co_await q.join();
+    });
+}
+
+namespace {
+
+task<> finish_all(joinable_queue<int> q)
+{
+    while (co_await q.get())
+        q.task_done();
+}
+
+task<> take_and_die(joinable_queue<int> q)
+{
+    static_cast<void>(co_await q.get());
+    static_cast<void>(co_await q.get());
+    ::raise(SIGKILL);
+}
+
+} // namespace
+
+TEST_CASE("four consumers finish all items of a joinable queue", "[QUE-005]")
+{
+    in_loop([]() -> task<> {
+        joinable_queue<int> q;
+        std::vector<process> consumers;
+        for (int i = 0; i < 4; ++i)
+            consumers.push_back(co_await process::start(finish_all, q));
+        for (int i = 0; i < 1000; ++i)
+            co_await q.put(i);
+        co_await q.join();
+        CHECK(q.empty());
+        q.close();
+        for (auto& c : consumers)
+            CHECK((co_await c.join()).ok());
+    });
+}
+
+TEST_CASE("items in the hand of a consumer that is killed don't hold up the join")
+{
+    in_loop([]() -> task<> {
+        joinable_queue<int> q;
+        for (int i = 0; i < 3; ++i)
+            co_await q.put(i);
+        auto consumer = co_await process::start(take_and_die, q);
+        static_cast<void>(co_await consumer.join());
+        CHECK((co_await q.get()) == 2);
+        q.task_done();
+        co_await q.join();
+    });
+}
+
+TEST_CASE("a producer that is killed at any moment loses no item but the one in its hand, and holds up nobody")
+{
+    in_loop([]() -> task<> {
+        std::mt19937 chance{std::random_device{}()};
+        queue<int> q{8};
+        for (int round = 0; round < 100; ++round) {
+            auto producer = co_await process::start(put_for_ever, q);
+            int next = 0;
+            for (int i = static_cast<int>(chance() % 200); i >= 0; --i)
+                if ((co_await q.get()) != next++)
+                    FAIL_CHECK("lost or doubled");
+            producer.kill();
+            static_cast<void>(co_await producer.join());
+            while (auto item = q.try_get())
+                if (*item != next++)
+                    FAIL_CHECK("lost or doubled at the end");
+        }
+        co_await q.put(-1);
+        CHECK((co_await q.get()) == -1);
+    });
+}
+
+TEST_CASE("a consumer that is killed at any moment costs at most the item in its hand, and holds up nobody")
+{
+    in_loop([]() -> task<> {
+        std::mt19937 chance{std::random_device{}()};
+        for (int round = 0; round < 100; ++round) {
+            queue<int> q{8}, seen;
+            auto consumer = co_await process::start(get_for_ever, q, seen);
+            int count = static_cast<int>(chance() % 200) + 1;
+            for (int i = 0; i < count; ++i)
+                co_await q.put(i);
+            consumer.kill();
+            static_cast<void>(co_await consumer.join());
+            std::set<int> all;
+            int doubled = 0;
+            while (auto item = seen.try_get())
+                doubled += !all.insert(*item).second;
+            while (auto item = q.try_get())
+                doubled += !all.insert(*item).second;
+            CHECK(doubled == 0);
+            CHECK(static_cast<int>(all.size()) >= count - 1);
+        }
+    });
+}
+
+TEST_CASE("someone who waits for an item gets it although others that waited were killed")
+{
+    in_loop([]() -> task<> {
+        queue<int> q, seen;
+        std::vector<process> waiting;
+        for (int i = 0; i < 8; ++i)
+            waiting.push_back(co_await process::start(get_for_ever, q, seen));
+        co_await q.put(1); // they are there
+        static_cast<void>(co_await seen.get());
+        for (int i = 0; i < 7; ++i) {
+            waiting.back().kill();
+            static_cast<void>(co_await waiting.back().join());
+            waiting.pop_back();
+            co_await q.put(i);
+            CHECK((co_await seen.get()) == i);
+        }
+        q.close();
+        CHECK((co_await waiting.front().join()).ok());
+    });
+}
+
+TEST_CASE("threads of one process put and get side by side", "[threads]")
+{
+    queue<int> q{4};
+    std::atomic<long> sum{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 2; ++t) {
+        threads.emplace_back([&q] {
+            sync_wait([](queue<int> to) -> task<> {
+                for (int i = 1; i <= 1000; ++i)
+                    co_await to.put(i);
+            }(q));
+        });
+        threads.emplace_back([&q, &sum] {
+            for (int i = 0; i < 1000; ++i)
+                sum += sync_wait(q.get()).value();
+        });
+    }
+    for (auto& t : threads)
+        t.join();
+    CHECK(sum == 2 * 500'500);
+    CHECK(q.empty());
+}
+
+TEST_CASE("two hundred queues of numbers in a process with 256 descriptors")
+{
+    rlimit old{};
+    ::getrlimit(RLIMIT_NOFILE, &old);
+    rlimit few = old;
+    few.rlim_cur = 256;
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    in_loop([]() -> task<> {
+        std::vector<queue<int>> queues(200);
+        for (int i = 0; i < 200; ++i)
+            co_await queues[static_cast<std::size_t>(i)].put(i);
+        int sum = 0;
+        for (auto& q : queues)
+            sum += (co_await q.get()).value();
+        CHECK(sum == 19'900);
+    });
+    ::setrlimit(RLIMIT_NOFILE, &old);
+}
