@@ -19,6 +19,7 @@
 #include <coproc/remote_call.hpp>
 #include <coproc/run.hpp>
 #include <coproc/serialize.hpp>
+#include <coproc/shared_array.hpp>
 #include <coproc/shared_value.hpp>
 #include <coproc/start_method.hpp>
 #include <coproc/stream.hpp>
