@@ -195,7 +195,7 @@ TEST_CASE("dropping an inherited file in a forked copy closes no descriptor that
     CHECK(status == 0);
 }
 
-TEST_CASE("descriptor and mapping are gone with the last holder", "[SHM-007]")
+TEST_CASE("descriptor and mapping are gone with the last holder",)
 {
     auto descriptors_before = descriptors();
     auto file = some_file();
