@@ -93,7 +93,7 @@ void save_segment(output_archive& archive, const std::shared_ptr<shared_file>& f
 /// Any number of processes and threads may allocate, make, find and destroy at a time: that is locked. A container isn't:
 /// whoever changes one that others use needs a mutex. A process that dies while it holds one of the segment's own locks (for
 /// less than a microsecond, or as long as a constructor takes that runs in `construct`) leaves it broken: nobody waits for
-/// it, but what needs that lock throws coproc::error from then on, in every process. What is found can still be read, and
+/// it, but what needs that lock throws broken_segment from then on, in every process. What is found can still be read, and
 /// what is destroyed gives no memory back.
 ///
 /// A full segment: std::bad_alloc from the functions here, boost::interprocess::bad_alloc (a std::exception) from containers.

@@ -6,7 +6,11 @@
 #include <new>
 #include <pthread.h>
 
-namespace coproc::detail {
+namespace coproc {
+
+broken_segment::broken_segment() : error{"a process died while it changed this shared segment, which is broken for that"} {}
+
+namespace detail {
 namespace {
 
 static_assert(sizeof(pthread_mutex_t) <= 40 && alignof(pthread_mutex_t) <= 8);
@@ -14,8 +18,6 @@ static_assert(sizeof(pthread_mutex_t) <= 40 && alignof(pthread_mutex_t) <= 8);
 pthread_mutex_t* native(std::byte* storage) { return std::launder(reinterpret_cast<pthread_mutex_t*>(storage)); }
 
 } // namespace
-
-broken_segment::broken_segment() : error{"a process died while it changed this shared segment, which is broken for that"} {}
 
 segment_mutex::segment_mutex()
 {
@@ -44,4 +46,5 @@ void segment_mutex::lock()
 
 void segment_mutex::unlock() noexcept { pthread_mutex_unlock(native(storage_)); }
 
-} // namespace coproc::detail
+} // namespace detail
+} // namespace coproc

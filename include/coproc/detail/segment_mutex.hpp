@@ -5,13 +5,15 @@
 
 #include <cstddef>
 
-namespace coproc::detail {
+namespace coproc {
 
-/// What `lock` throws: the segment is broken.
+/// A process died while it changed a shared_segment, which nobody can change any more.
 class broken_segment : public error {
 public:
     broken_segment();
 };
+
+namespace detail {
 
 /// A recursive mutex in shared memory that survives its owner. When a process dies while it has it, what it protects is
 /// half changed: from then on `lock` throws broken_segment, for everyone; nobody waits for the dead.
@@ -30,4 +32,6 @@ private:
     alignas(8) std::byte storage_[40];
 };
 
-} // namespace coproc::detail
+} // namespace detail
+
+} // namespace coproc
