@@ -134,12 +134,15 @@ TEST_CASE("a full segment says so, and has room again once something is destroye
 {
     shared_segment segment{16 * 1024};
     CHECK_THROWS_AS((segment.construct<std::array<char, 20000>>("too large")), std::bad_alloc);
+    using large = std::array<char, 10000>;
+    segment.construct<large>("large");
     auto& numbers = segment.construct<vector<int>>("numbers", segment.allocator<int>());
-    CHECK_THROWS_AS(numbers.resize(3900), bip::bad_alloc);
+    CHECK_THROWS_AS(numbers.resize(2000), bip::bad_alloc);
+    segment.destroy<large>("large");
     numbers.resize(2000);
-    CHECK_THROWS_AS((segment.construct<std::array<char, 10000>>("large")), std::bad_alloc);
+    CHECK_THROWS_AS(segment.construct<large>("large"), std::bad_alloc);
     segment.destroy<vector<int>>("numbers");
-    segment.construct<std::array<char, 10000>>("large");
+    segment.construct<large>("large");
     CHECK(whole(segment));
 }
 
