@@ -138,6 +138,16 @@ tidied tidy(const std::string& name) noexcept
     return result;
 }
 
+tidied tidy_after_owners(const std::string& name) noexcept
+{
+    int file = ::open(path_of(name).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (file >= 0) {
+        while (::flock(file, LOCK_EX) < 0 && errno == EINTR) {}
+        ::close(file);
+    }
+    return tidy(name);
+}
+
 void tidy_all() noexcept
 {
     std::unique_ptr<DIR, int (*)(DIR*)> names{::opendir(folder), ::closedir};

@@ -34,7 +34,9 @@ void disown(const descriptor& file);
 enum class tidied { nothing_there, removed, has_owners, was_never_owned };
 /// Removes the name if its owners are gone; not one that was released, or is of another program or user.
 tidied tidy(const std::string& name) noexcept;
-/// The same for all names.
+/// Waits until the owners of that name are gone, then the same.
+tidied tidy_after_owners(const std::string& name) noexcept;
+/// Tidies all names.
 void tidy_all() noexcept;
 
 } // namespace coproc::os

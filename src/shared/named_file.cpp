@@ -37,7 +37,7 @@ public:
         : file{std::move(opened)}, name{std::move(its_name)}, owns{is_owner}
     {
         if (owns)
-            begin_name_watch();
+            begin_name_watch(name);
     }
     named_descriptor(const named_descriptor&) = delete;
     named_descriptor& operator=(const named_descriptor&) = delete;
@@ -49,7 +49,7 @@ public:
         }
         file.reset();
         if (owns)
-            end_name_watch(name.empty() || os::tidy(name) != os::tidied::has_owners);
+            end_name_watch(name);
     }
 
     os::descriptor file;
@@ -82,6 +82,7 @@ void named_file::give_name(std::string name)
     for (int tries = 0; tries < max_tries; ++tries) {
         if (!chosen)
             name = random_name();
+        tell_name_watch(name);
         if (os::give_name(held_->file, name)) {
             held_->name = std::move(name);
             return;
@@ -104,12 +105,12 @@ void named_file::take_over()
         return;
     bool watched = held_->owns;
     if (!watched)
-        begin_name_watch();
+        begin_name_watch(name());
     held_->owns = true;
     if (!os::own(held_->file, name())) {
         if (!watched) {
             held_->owns = false;
-            end_name_watch(true);
+            end_name_watch({});
         }
         os::fail(ENOENT, ("taking over shared memory " + name()).c_str());
     }

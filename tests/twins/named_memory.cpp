@@ -41,7 +41,6 @@ void hold(coproc::shared_memory memory)
 void make_and_hold(std::string name)
 {
     auto memory = coproc::shared_memory::create(name, size);
-    say(std::to_string(coproc::detail::name_watch_pid()));
     hold(memory);
 }
 
