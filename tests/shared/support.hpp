@@ -57,7 +57,8 @@ inline std::size_t open_files()
 {
     std::size_t count = 0;
     for (auto& [number, target] : support::open_descriptors(::getpid()))
-        count += target.starts_with("/memfd:coproc") || target.starts_with("/dev/shm");
+        count += (target.starts_with("/memfd:coproc") && !target.starts_with("/memfd:coproc program"))
+                 || target.starts_with("/dev/shm");
     return count;
 }
 
