@@ -303,14 +303,13 @@ TEST_CASE("a process that dies in an object's constructor breaks the names, and 
 TEST_CASE("processes killed at any moment of building and destroying leave a whole segment or a broken one, never a wait")
 {
     std::mt19937 random{7}; // of no particular choice
-    int broken = 0;
     for (int round = 0; round < 40; ++round) {
         shared_segment segment{size};
         segment.construct<std::atomic<int>>("turns", 0);
         auto& turns = *segment.find<std::atomic<int>>("turns");
         pid_t child = ::fork();
         if (child == 0)
-            for (int i = 0;; ++i) {
+            for (;;) {
                 static_cast<void>(build_and_destroy(segment, 1, 1));
                 ++turns;
                 for (int work = 0; work < 2000; ++work) // as long again without the segment
@@ -325,11 +324,9 @@ TEST_CASE("processes killed at any moment of building and destroying leave a who
         try {
             segment.construct<vector<int>>("after", segment.allocator<int>()).assign(100, 1);
             CHECK(whole(segment));
-        } catch (const coproc::broken_segment&) {
-            ++broken;
+        } catch (const coproc::broken_segment&) { // in about half of the rounds
         }
     }
-    WARN("broken in " << broken << " of 40 rounds");
 }
 
 // What a ShareableList of Python is used for: a list of mixed values in shared memory.
