@@ -68,11 +68,6 @@ named_file::named_file(os::descriptor file, std::size_t size, std::string name, 
     descriptor_ = {held_->file.get(), held_};
 }
 
-named_file::~named_file()
-{
-    memory_ = {}; // it would keep the lock
-}
-
 const std::string& named_file::name() const noexcept { return held_->name; }
 bool named_file::owns() const noexcept { return held_->owns && !held_->released; }
 

@@ -20,7 +20,6 @@ public:
     /// Shows `size` bytes of the file. `owns`: it is locked as an owner's; its end is watched (see name_watch.hpp).
     /// Throws std::system_error.
     named_file(os::descriptor file, std::size_t size, std::string name, bool owns);
-    ~named_file() override;
 
     [[nodiscard]] const std::string& name() const noexcept;
     [[nodiscard]] bool owns() const noexcept;
@@ -29,7 +28,7 @@ public:
     void take_over();
 
 private:
-    os::mapping memory_;
+    os::mapping memory_; // goes before the base's descriptor: it would keep the lock
     std::shared_ptr<named_descriptor> held_;
 };
 
