@@ -21,6 +21,8 @@
 #include <coproc/remote_call.hpp>
 #include <coproc/run.hpp>
 #include <coproc/serialize.hpp>
+#include <coproc/shared_array.hpp>
+#include <coproc/shared_memory.hpp>
 #include <coproc/shared_value.hpp>
 #include <coproc/start_method.hpp>
 #include <coproc/stream.hpp>

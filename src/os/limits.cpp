@@ -4,11 +4,13 @@
 #include "os/error.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 namespace coproc::os {
@@ -48,6 +50,14 @@ std::size_t resident_memory() noexcept
     ::close(file);
     const char* second = size > 0 ? std::strchr(text, ' ') : nullptr;
     return second ? std::strtoull(second, nullptr, 10) * page : 0;
+}
+
+std::size_t memory_of_machine() noexcept
+{
+    struct sysinfo info{};
+    if (::sysinfo(&info) < 0)
+        return SIZE_MAX;
+    return (info.totalram + info.totalswap) * info.mem_unit;
 }
 
 void pin_to_processor(std::size_t index)

@@ -14,6 +14,9 @@ void limit_resources(std::size_t memory, std::chrono::seconds cpu, std::size_t f
 /// Bytes of this process's memory that are in RAM. 0 if the system doesn't tell. Costs about 1 µs.
 [[nodiscard]] std::size_t resident_memory() noexcept;
 
+/// Bytes of RAM and swap that this machine has, in use or not; SIZE_MAX if it doesn't tell.
+[[nodiscard]] std::size_t memory_of_machine() noexcept;
+
 /// Keeps this process on one of the processors that it may use: the `index`-th, counted round.
 void pin_to_processor(std::size_t index);
 

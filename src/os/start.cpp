@@ -38,7 +38,7 @@ std::vector<char*> pointers(const std::vector<std::string>& strings)
 } // namespace
 
 child spawn(const descriptor& executable, const descriptor& socket, const std::vector<std::string>& arguments,
-            const std::vector<std::string>& environment)
+            const std::vector<std::string>& environment, session session)
 {
     check(injected_error(call::spawn), "starting the program again");
     // A descriptor that stands where another one is put would be closed under way: both begin above those places.
@@ -72,7 +72,8 @@ child spawn(const descriptor& executable, const descriptor& socket, const std::v
     sigfillset(&all);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (session == session::own ? POSIX_SPAWN_SETSID : 0);
+    posix_spawnattr_setflags(&attributes, static_cast<short>(flags));
 
     pid_t pid = 0;
     int error = posix_spawn(&pid, "/proc/self/fd/4", &actions, &attributes, pointers(arguments).data(), pointers(environment).data());

@@ -14,9 +14,10 @@ inline constexpr int inherited_executable = 4;
 
 /// Starts the program in the open file `executable` with these arguments and environment ("NAME=value"). It gets the
 /// standard streams (its standard input is /dev/null; so is an output that is closed here), the two above, nothing else; no signal is blocked
-/// or ignored. Costs the same however large this process is, and may be called with threads running.
+/// or ignored. `session::own` puts it out of reach of a terminal's signals and of kills of this one's group. Costs the same however large this process is, and may be called with threads running.
+enum class session { same, own };
 [[nodiscard]] child spawn(const descriptor& executable, const descriptor& socket, const std::vector<std::string>& arguments,
-                          const std::vector<std::string>& environment);
+                          const std::vector<std::string>& environment, session = session::same);
 
 /// What clone_sibling and fork_self return: in the new process `is_new`, in the old one `made`.
 struct clone_result {

@@ -1,15 +1,19 @@
 #include <coproc/detail/shared_file.hpp>
 
 #include "os/descriptor.hpp"
+#include "os/error.hpp"
+#include "os/limits.hpp"
 #include "os/memory_file.hpp"
 #include "os/stamp.hpp"
 
 #include <coproc/detail/large_buffer.hpp>
 #include <coproc/error.hpp>
 
+#include <cerrno>
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <string>
 #include <utility>
 
 namespace coproc::detail {
@@ -45,6 +49,11 @@ public:
     }
     ~file_here() override
     {
+        if (!is_ours()) {
+            // In a forked copy the descriptor's number may be another file's by now: it is given up, not closed.
+            static_cast<void>(new auto(std::move(descriptor_.keep)));
+            return;
+        }
         auto& all = known();
         std::scoped_lock lock{all.mutex};
         if (auto found = all.files.find(id_); found != all.files.end() && found->second.expired())
@@ -65,6 +74,8 @@ bool shared_file::is_ours() const noexcept { return stamp_ == os::process_stamp(
 
 std::shared_ptr<shared_file> make_shared_file(const char* name, std::size_t size, bool huge)
 {
+    if (size > os::memory_of_machine())
+        os::fail(ENOMEM, ("making shared memory of " + std::to_string(size) + " bytes").c_str());
     auto owner = std::make_shared<os::descriptor>(os::make_memory_file(name, size));
     os::seal(*owner, os::growth::no);
     auto memory = os::map(*owner, size, os::access::read_write);
@@ -89,26 +100,33 @@ void save_file(output_archive& archive, const std::shared_ptr<shared_file>& file
         archive.attach(file->descriptor());
 }
 
-std::shared_ptr<shared_file> load_file(input_archive& archive, std::size_t least)
+attachment load_file_descriptor(input_archive& archive)
 {
     std::uint8_t which = 0;
     archive(which);
     auto descriptor = which == same_descriptor ? archive.remembered() : archive.take_attachment();
     archive.remember(descriptor);
+    return descriptor;
+}
+
+std::shared_ptr<shared_file> load_file(input_archive& archive, std::size_t least)
+{
+    auto descriptor = load_file_descriptor(archive);
     auto [id, size, may_shrink] = os::facts_of(descriptor.descriptor);
+    if (size == 0 || may_shrink)
+        throw protocol_error{"a descriptor that should be shared memory is something else"};
+    if (size < least)
+        throw protocol_error{"shared memory that was sent is smaller than what should be in it"};
     auto& all = known();
     std::scoped_lock lock{all.mutex};
-    auto& place = all.files[id];
-    auto file = place.lock();
-    if (!file) {
-        if (size == 0 || may_shrink)
-            throw protocol_error{"a descriptor that should be shared memory is something else"};
-        auto memory = os::map(descriptor.descriptor, size, os::access::read_write);
-        file = std::make_shared<file_here>(std::move(descriptor), std::move(memory), id);
-        place = file;
-    }
-    if (file->size() < least)
-        throw protocol_error{"shared memory that was sent is smaller than what should be in it"};
+    if (auto found = all.files.find(id); found != all.files.end())
+        if (auto file = found->second.lock())
+            return file;
+    auto memory = os::map(descriptor.descriptor, size, os::access::read_write);
+    if (size >= large_buffer)
+        expect_large_buffer(memory.data(), size);
+    auto file = std::make_shared<file_here>(std::move(descriptor), std::move(memory), id);
+    all.files[id] = file;
     return file;
 }
 

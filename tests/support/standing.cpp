@@ -1,5 +1,6 @@
 #include "support/standing.hpp"
 
+#include "os/program_file.hpp"
 #include "process/fork_server.hpp"
 #include "process/loop.hpp"
 #include "process/runtime.hpp"
@@ -16,6 +17,7 @@ void make_what_stands()
     // The loop of the main thread, with its epoll descriptor, which Asio makes for the first timer or descriptor.
     asio::steady_timer timer{coproc::detail::this_thread_loop()};
     (void)coproc::detail::this_runtime().lifeline_for_children();
+    (void)coproc::os::program_file();
 }
 
 void end_what_comes_again()

@@ -35,7 +35,8 @@ private:
 };
 
 /// `size` bytes, all zero; nobody can change their number. `name` shows in /proc. `huge`: in huge pages, where they can be
-/// had. Throws std::system_error (no descriptors, no memory), std::bad_alloc for a size that no memory has.
+/// had. No page is taken before it is touched; so a size that no memory of this machine (with its swap) can hold is refused
+/// at once: std::system_error with ENOMEM. Throws std::system_error for want of descriptors or address space, too.
 [[nodiscard]] std::shared_ptr<shared_file> make_shared_file(const char* name, std::size_t size, bool huge = false);
 
 /// Sends it with the message: a descriptor, unless the one before is the same. Throws usage_error in a forked copy of its
@@ -43,5 +44,7 @@ private:
 void save_file(output_archive& archive, const std::shared_ptr<shared_file>& file);
 /// The same memory here. Throws protocol_error if it is no memory file, smaller than `least`, or may shrink (SIGBUS).
 [[nodiscard]] std::shared_ptr<shared_file> load_file(input_archive& archive, std::size_t least);
+/// What save_file sent, of any kind.
+[[nodiscard]] attachment load_file_descriptor(input_archive& archive);
 
 } // namespace coproc::detail
