@@ -5,10 +5,12 @@
 #include <coproc/async_result.hpp>
 #include <coproc/bind_front.hpp>
 #include <coproc/call.hpp>
+#include <coproc/connection.hpp>
 #include <coproc/cpu_count.hpp>
 #include <coproc/error.hpp>
 #include <coproc/exit_status.hpp>
 #include <coproc/outcome.hpp>
+#include <coproc/pipe.hpp>
 #include <coproc/pool.hpp>
 #include <coproc/pool_options.hpp>
 #include <coproc/pool_statistics.hpp>

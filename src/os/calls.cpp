@@ -133,6 +133,11 @@ int make_socket_pair(int type, int ends[2])
     return uninterrupted(call::make_socket_pair, [&](std::size_t) { return ::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends); });
 }
 
+int accept(int socket)
+{
+    return uninterrupted(call::accept, [&](std::size_t) { return ::accept4(socket, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); });
+}
+
 int make_event(int flags)
 {
     return uninterrupted(call::make_event, [&](std::size_t) { return ::eventfd(0, flags | EFD_CLOEXEC); });

@@ -32,7 +32,8 @@ enum class call {
     fork,
     spawn,
     open_process,
-    wait_process
+    wait_process,
+    accept
 };
 
 /// What a test wants of the next call: fail with this errno, or move at most this many bytes.
@@ -57,6 +58,8 @@ ssize_t send_message(int socket, const msghdr& message, int flags);
 ssize_t receive_message(int socket, msghdr& message, int flags);
 int make_pipe(int ends[2], int flags);
 int make_socket_pair(int type, int ends[2]);
+/// The next client of a listening socket; never waits.
+int accept(int socket);
 int make_event(int flags);
 int make_watch_set();
 int make_memory_file(const char* name);
