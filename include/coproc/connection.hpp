@@ -26,28 +26,30 @@ namespace detail {
 class connection_state;
 struct connection_factory;
 
-buffer begin_message();
+buffer begin_message(connection_state& to);
 task<> send(std::shared_ptr<connection_state> to, buffer message, std::uint64_t type);
 task<std::optional<buffer>> receive(std::shared_ptr<connection_state> from, std::uint64_t type);
 std::optional<buffer> try_receive(connection_state& from, std::uint64_t type);
+void use_again(connection_state& at, buffer memory) noexcept;
 
 template <class T>
-T decode_message(buffer body)
+T decode_message(connection_state& from, buffer body)
 {
     T value{};
     input_archive archive{body.data(), body.size(), &body.attachments()};
     load_value(archive, value);
+    use_again(from, std::move(body));
     return value;
 }
 
 template <class T>
 task<std::optional<T>> receive_value(std::shared_ptr<connection_state> from)
 {
-    auto work = receive(std::move(from), message_type_of<T>::record.fingerprint);
+    auto work = receive(from, message_type_of<T>::record.fingerprint);
     auto body = co_await std::move(work);
     if (!body)
         co_return std::nullopt;
-    co_return decode_message<T>(std::move(*body));
+    co_return decode_message<T>(*from, std::move(*body));
 }
 } // namespace detail
 
@@ -104,7 +106,7 @@ public:
         using type = detail::stored_t<T>;
         static_assert(detail::check_value<type>());
         auto to = writable();
-        auto message = detail::begin_message();
+        auto message = detail::begin_message(*to);
         output_archive archive{message};
         detail::save_value<type>(archive, detail::convert<std::decay_t<T>>(value));
         return detail::send(std::move(to), std::move(message), detail::message_type_of<type>::record.fingerprint);
@@ -129,10 +131,11 @@ public:
     [[nodiscard]] std::optional<T> try_recv()
     {
         static_assert(detail::check_value<T>());
-        auto body = detail::try_receive(*readable(), detail::message_type_of<T>::record.fingerprint);
+        auto from = readable();
+        auto body = detail::try_receive(*from, detail::message_type_of<T>::record.fingerprint);
         if (!body)
             return std::nullopt;
-        return detail::decode_message<T>(std::move(*body));
+        return detail::decode_message<T>(*from, std::move(*body));
     }
 
     /// As send and recv, for plain bytes, which have no type. They are copied before send_bytes returns.

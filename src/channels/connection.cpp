@@ -34,51 +34,68 @@ void check_type(message_reader& reader, std::uint64_t type)
         throw type_error{"the next message over this connection is a " + name_of_type(reader.type()) + ", not a " + name_of_type(type)};
 }
 
-// Completes when a message, or the end, is there.
-task<connection_state::look> arrival(std::shared_ptr<connection_state> from, place& mine)
+task<std::optional<std::vector<std::byte>>> receive_bytes(std::shared_ptr<connection_state> from)
 {
+    auto work = receive(from, bytes_fingerprint);
+    auto body = co_await std::move(work);
+    if (!body)
+        co_return std::nullopt;
+    std::vector<std::byte> bytes{body->data(), body->data() + body->size()};
+    from->use_again(std::move(*body));
+    co_return bytes;
+}
+
+task<std::optional<std::size_t>> receive_bytes_into(std::shared_ptr<connection_state> from, std::span<std::byte> room)
+{
+    auto work = receive(from, bytes_fingerprint);
+    auto body = co_await std::move(work);
+    if (!body)
+        co_return std::nullopt;
+    auto size = body->size();
+    if (size > room.size())
+        throw buffer_too_short{room.size(), {body->data(), body->data() + body->size()}};
+    if (size != 0)
+        std::memcpy(room.data(), body->data(), size);
+    from->use_again(std::move(*body));
+    co_return size;
+}
+
+// Completes when a message, or the end, is there. `then`: to be done with it, before another receiver's turn.
+template <class Then>
+task<typename Then::result> arrival(std::shared_ptr<connection_state> from, Then then)
+{
+    place mine{from->receivers};
     if (!mine.has_turn()) {
         auto turn = wait_for_turn(from, mine);
         co_await std::move(turn);
     } else
         from->check_open();
-    for (;;) {
-        if (auto what = from->advance(); what != connection_state::look::nothing)
-            co_return what;
+    for (bool try_first = !from->likely_to_wait();; try_first = true) {
+        if (auto what = from->advance(try_first); what != connection_state::look::nothing)
+            co_return then(*from, what);
         auto wait = from->watched_on(co_await asio::this_coro::executor).async_wait(waits::wait_read, asio::use_awaitable);
         co_await std::move(wait);
         from->check_still_open();
     }
 }
 
-task<std::optional<std::vector<std::byte>>> receive_bytes(std::shared_ptr<connection_state> from)
-{
-    auto work = receive(std::move(from), bytes_fingerprint);
-    auto body = co_await std::move(work);
-    if (!body)
-        co_return std::nullopt;
-    co_return std::vector<std::byte>{body->data(), body->data() + body->size()};
-}
+struct take_message {
+    using result = std::optional<buffer>;
+    std::uint64_t type;
 
-task<std::optional<std::size_t>> receive_bytes_into(std::shared_ptr<connection_state> from, std::span<std::byte> room)
-{
-    auto work = receive(std::move(from), bytes_fingerprint);
-    auto body = co_await std::move(work);
-    if (!body)
-        co_return std::nullopt;
-    if (body->size() > room.size())
-        throw buffer_too_short{room.size(), {body->data(), body->data() + body->size()}};
-    if (!body->empty())
-        std::memcpy(room.data(), body->data(), body->size());
-    co_return body->size();
-}
+    result operator()(connection_state& from, connection_state::look what) const
+    {
+        if (what == connection_state::look::end)
+            return std::nullopt;
+        check_type(from.reader(), type);
+        return from.take();
+    }
+};
 
-task<> await_arrival(std::shared_ptr<connection_state> from)
-{
-    place mine{from->receivers};
-    auto work = arrival(from, mine);
-    static_cast<void>(co_await std::move(work));
-}
+struct only_look {
+    using result = void;
+    void operator()(connection_state&, connection_state::look) const {}
+};
 
 // Whether a message, or the end, is there now.
 bool has_arrived(connection_state& from)
@@ -94,7 +111,7 @@ task<bool> poll(std::shared_ptr<connection_state> from, std::chrono::nanoseconds
         co_return true;
     if (timeout <= timeout.zero())
         co_return false;
-    auto wait = within(await_arrival(from), timeout);
+    auto wait = within(arrival(from, only_look{}), timeout);
     if (co_await std::move(wait))
         co_return true;
     co_return has_arrived(*from);
@@ -102,9 +119,11 @@ task<bool> poll(std::shared_ptr<connection_state> from, std::chrono::nanoseconds
 
 } // namespace
 
-buffer begin_message()
+void use_again(connection_state& at, buffer memory) noexcept { at.use_again(std::move(memory)); }
+
+buffer begin_message(connection_state& to)
 {
-    buffer message;
+    auto message = to.spare();
     static_cast<void>(message.extend(sizeof(message_header)));
     return message;
 }
@@ -149,22 +168,17 @@ task<> send(std::shared_ptr<connection_state> to, buffer message, std::uint64_t 
 
 task<std::optional<buffer>> receive(std::shared_ptr<connection_state> from, std::uint64_t type)
 {
-    place mine{from->receivers};
-    auto work = arrival(from, mine);
-    if (co_await std::move(work) == connection_state::look::end)
-        co_return std::nullopt;
-    check_type(from->reader(), type);
-    co_return from->reader().take().body;
+    return arrival(std::move(from), take_message{type});
 }
 
 std::optional<buffer> try_receive(connection_state& from, std::uint64_t type)
 {
     place mine{from.receivers};
     from.check_open();
-    if (!mine.has_turn() || from.advance() != connection_state::look::message)
+    if (!mine.has_turn())
         return std::nullopt;
-    check_type(from.reader(), type);
-    return from.reader().take().body;
+    auto what = from.advance();
+    return what == connection_state::look::message ? take_message{type}(from, what) : std::nullopt;
 }
 
 } // namespace detail
@@ -203,7 +217,7 @@ std::shared_ptr<detail::connection_state> connection::writable() const
 task<> connection::send_bytes(std::span<const std::byte> bytes)
 {
     auto to = writable();
-    auto message = detail::begin_message();
+    auto message = detail::begin_message(*to);
     message.append(bytes.data(), bytes.size());
     return detail::send(std::move(to), std::move(message), detail::bytes_fingerprint);
 }

@@ -5,16 +5,23 @@
 
 #include <coproc/error.hpp>
 
+#include <asio/error.hpp>
+
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <poll.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <vector>
 
-#include <asio/error.hpp>
-
 namespace coproc::detail {
+namespace {
+
+// Memory of a message that is kept for the next one.
+constexpr std::size_t max_spare = 64 * 1024;
+
+} // namespace
 
 connection_state::~connection_state() { unwatch(); }
 
@@ -45,7 +52,7 @@ void connection_state::close_if_idle() noexcept
 void connection_state::close() noexcept
 {
     std::scoped_lock lock{mutex_};
-    closed_ = true;
+    ended_.store(true, std::memory_order_release);
     close_if_idle();
 }
 
@@ -53,33 +60,29 @@ void connection_state::fail(std::exception_ptr why) noexcept
 {
     std::scoped_lock lock{mutex_};
     failure_ = std::move(why);
+    ended_.store(true, std::memory_order_release);
     close_if_idle();
 }
 
-void connection_state::check_open()
+void connection_state::throw_end(bool while_waiting) const
 {
     std::scoped_lock lock{mutex_};
     if (failure_)
         std::rethrow_exception(failure_);
-    if (closed_)
-        throw usage_error{"this connection was closed, or sent away: make a new one"};
-}
-
-void connection_state::check_still_open()
-{
-    std::scoped_lock lock{mutex_};
-    if (failure_)
-        std::rethrow_exception(failure_);
-    if (closed_)
+    if (while_waiting)
         throw std::system_error{asio::error::operation_aborted, "a connection was closed"};
+    throw usage_error{"this connection was closed, or sent away: make a new one"};
 }
 
-connection_state::look connection_state::advance()
+connection_state::look connection_state::advance(bool may_read)
 {
     try {
         for (;;) {
             if (reader_.complete())
                 return look::message;
+            if (!may_read)
+                return look::nothing;
+            came_alone_ = false;
             auto to = reader_.space();
             auto got = os::receive_some(socket_.get(), to);
             switch (got.what) {
@@ -95,6 +98,32 @@ connection_state::look connection_state::advance()
         fail(std::current_exception());
         throw;
     }
+}
+
+buffer connection_state::take()
+{
+    auto body = reader_.take(spare()).body;
+    came_alone_ = reader_.between_messages();
+    return body;
+}
+
+buffer connection_state::spare() noexcept
+{
+    std::scoped_lock lock{mutex_};
+    for (auto& s : spare_)
+        if (s.capacity() != 0)
+            return std::move(s);
+    return {};
+}
+
+void connection_state::use_again(buffer memory) noexcept
+{
+    memory.clear();
+    std::scoped_lock lock{mutex_};
+    if (memory.capacity() <= max_spare)
+        for (auto& s : spare_)
+            if (s.capacity() == 0)
+                return s.swap(memory);
 }
 
 void connection_state::begin(buffer message) noexcept
@@ -131,7 +160,10 @@ bool connection_state::flush()
             descriptors_sent_ += count;
         }
     }
-    begin({});
+    if (sent_ != 0) {
+        use_again(std::move(outgoing_));
+        begin({});
+    }
     return true;
 }
 
@@ -140,7 +172,7 @@ bool connection_state::is_over()
     place mine{receivers};
     {
         std::scoped_lock lock{mutex_};
-        if (closed_ || failure_)
+        if (ended_)
             return true;
         if (!can_.reads) {
             pollfd p{socket_.get(), 0, 0};
@@ -166,7 +198,7 @@ bool connection_state::may_receive()
         return true;
     }
     std::scoped_lock lock{mutex_};
-    if (closed_ || failure_ || !socket_)
+    if (ended_ || !socket_)
         return true;
     pollfd p{socket_.get(), POLLIN, 0};
     return os::poll(&p, 1, 0) == 1;
@@ -180,12 +212,10 @@ void connection_state::know(const asio::any_io_executor& executor)
 asio::posix::stream_descriptor& connection_state::watched_on(const asio::any_io_executor& executor)
 {
     auto& loop = loop_of(executor);
-    std::unique_lock lock{mutex_};
-    if (watched_loop_ != &loop) {
-        unwatch();
-        lock.unlock(); // the service has a lock of its own, which it doesn't hold when it calls us
+    if (watched_loop_ != &loop) { // who else sets it ends that loop, or closes
         know(executor);
-        lock.lock();
+        std::scoped_lock lock{mutex_};
+        unwatch();
         watched_.emplace(executor, socket_.get());
         watched_loop_ = &loop;
     }
@@ -205,12 +235,12 @@ void connection_state::loop_ends(asio::execution_context& loop)
 void connection_state::save(output_archive& archive)
 {
     std::scoped_lock lock{mutex_};
-    if (closed_ || failure_)
+    if (ended_)
         throw usage_error{"a connection that is closed can't be sent"};
     if (!receivers.idle() || !senders.idle())
         throw usage_error{"a connection can't be sent while something is being sent or received over it: let that end first"};
     unwatch();
-    closed_ = true;
+    ended_ = true;
     archive(can_.reads, can_.writes, can_.passes_descriptors);
     auto owner = std::make_shared<os::descriptor>(std::move(socket_));
     archive.attach({owner->get(), owner});

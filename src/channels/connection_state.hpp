@@ -10,6 +10,8 @@
 
 #include <asio/posix/stream_descriptor.hpp>
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -44,8 +46,13 @@ public:
 
     // For a place in `receivers` that has its turn.
     enum class look { message, nothing, end };
-    /// Reads what is there, until a message is complete.
-    [[nodiscard]] look advance();
+    /// Reads what is there, until a message is complete. `may_read` false: looks only at what was read before.
+    [[nodiscard]] look advance(bool may_read = true);
+    /// The next message will have to be waited for, as far as the last ones tell: to try before would be a system call in
+    /// vain.
+    [[nodiscard]] bool likely_to_wait() const noexcept { return came_alone_; }
+    /// The body of the message that is complete.
+    [[nodiscard]] buffer take();
     [[nodiscard]] message_reader& reader() noexcept { return reader_; }
     turns receivers{mutex_};
 
@@ -58,9 +65,21 @@ public:
     turns senders{mutex_};
 
     /// Throws what ended the connection, usage_error if it was closed here.
-    void check_open();
+    void check_open() const
+    {
+        if (ended_.load(std::memory_order_acquire)) [[unlikely]] // releases failure_
+            throw_end(false);
+    }
     /// The same after a wait, in which it may have been closed: operation_aborted then.
-    void check_still_open();
+    void check_still_open() const
+    {
+        if (ended_.load(std::memory_order_acquire)) [[unlikely]]
+            throw_end(true);
+    }
+    /// Memory of messages that are done with, for the next ones.
+    [[nodiscard]] buffer spare() noexcept;
+    void use_again(buffer memory) noexcept;
+
     /// Hears of the end of this loop from now on.
     void know(const asio::any_io_executor& executor);
     /// The socket on this loop; to be waited for by who has the receivers' turn.
@@ -74,20 +93,23 @@ public:
     void loop_ends(asio::execution_context& loop) override;
 
 private:
+    [[noreturn]] void throw_end(bool while_waiting) const;
     void unwatch() noexcept;
     void close_if_idle() noexcept;
     void fail(std::exception_ptr why) noexcept;
 
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     os::descriptor socket_;
     const abilities can_;
-    bool closed_ = false;
+    std::atomic<bool> ended_{false}; // closed here, or failed
     std::exception_ptr failure_; // the other side broke the rules
     std::optional<asio::posix::stream_descriptor> watched_;
-    asio::execution_context* watched_loop_ = nullptr;
+    std::atomic<asio::execution_context*> watched_loop_{nullptr};
     message_reader reader_; // of who has the receivers' turn
+    bool came_alone_ = false; // the last message: nothing more was read with it
     buffer outgoing_;       // of who has the senders' turn
     std::size_t sent_ = 0, descriptors_sent_ = 0;
+    std::array<buffer, 2> spare_; // one for each direction is enough
 };
 
 struct connection_factory {

@@ -18,8 +18,6 @@ namespace {
 // Small messages are read together, one system call for as many as fit here; large bodies go where they belong.
 constexpr std::size_t ahead_size = 8192;
 constexpr std::size_t first_step = 1 << 20;
-// Memory of a body that is kept for the next one.
-constexpr std::size_t max_spare = 64 * 1024;
 
 attachment owned(os::descriptor d)
 {
@@ -118,8 +116,6 @@ bool message_reader::complete()
 message message_reader::take(buffer spare)
 {
     message result{header_.type, std::move(body_)};
-    if (spare.capacity() > max_spare)
-        spare = {};
     spare.clear();
     body_ = std::move(spare);
     has_header_ = misses_descriptors_ = false;

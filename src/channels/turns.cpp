@@ -41,7 +41,7 @@ private:
 
 void turns::take(const asio::execution_context& loop, std::vector<std::unique_ptr<turn_waiter>>& to)
 {
-    for (auto* p : queue_)
+    for (auto* p = first_; p; p = p->behind_)
         if (p->waiter_ && p->waiter_->loop == &loop)
             to.push_back(std::move(p->waiter_));
 }
@@ -49,24 +49,26 @@ void turns::take(const asio::execution_context& loop, std::vector<std::unique_pt
 place::place(turns& in) : in_{in}
 {
     std::scoped_lock lock{in_.mutex_};
-    at_ = in_.queue_.insert(in_.queue_.end(), this);
+    before_ = std::exchange(in_.last_, this);
+    (before_ ? before_->behind_ : in_.first_) = this;
+    at_once_ = !before_;
 }
 
 place::~place()
 {
-    std::unique_lock lock{in_.mutex_};
-    bool was_first = at_ == in_.queue_.begin();
-    in_.queue_.erase(at_);
+    std::scoped_lock lock{in_.mutex_};
+    (before_ ? before_->behind_ : in_.first_) = behind_;
+    (behind_ ? behind_->before_ : in_.last_) = before_;
     // Under the lock: the next one's frame, and so its loop, can't go before it has left the queue, too.
-    if (was_first && !in_.queue_.empty())
-        if (auto next = std::move(in_.queue_.front()->waiter_))
+    if (!before_ && behind_)
+        if (auto next = std::move(behind_->waiter_))
             next->wake({});
 }
 
-bool place::has_turn()
+bool place::is_first()
 {
     std::scoped_lock lock{in_.mutex_};
-    return at_ == in_.queue_.begin();
+    return !before_;
 }
 
 template <class Handler>
@@ -78,7 +80,7 @@ void place::begin_wait(Handler handler)
     if (slot.is_connected())
         slot.assign([this](asio::cancellation_type) { cancel(); });
     waiter_ = std::move(waiter);
-    if (at_ == in_.queue_.begin())
+    if (!before_)
         std::exchange(waiter_, nullptr)->wake({});
 }
 

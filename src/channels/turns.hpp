@@ -5,7 +5,6 @@
 
 #include <asio/execution_context.hpp>
 
-#include <list>
 #include <memory>
 #include <mutex>
 #include <system_error>
@@ -31,14 +30,15 @@ public:
     turns& operator=(const turns&) = delete;
 
     /// Nobody has the turn. Under the mutex.
-    [[nodiscard]] bool idle() const noexcept { return queue_.empty(); }
+    [[nodiscard]] bool idle() const noexcept { return !first_; }
     /// Those who wait on a loop that ends: to be destroyed by the caller when it has released the mutex.
     void take(const asio::execution_context& loop, std::vector<std::unique_ptr<turn_waiter>>& to);
 
 private:
     friend class place;
     std::mutex& mutex_;
-    std::list<class place*> queue_;
+    class place* first_ = nullptr; // the queue is a list of places through `before_` and `behind_`
+    class place* last_ = nullptr;
 };
 
 /// A place in the queue, from its construction to its destruction; whoever is behind it moves up then. It lives in the
@@ -51,7 +51,7 @@ public:
     place& operator=(const place&) = delete;
 
     /// Whether it is at the front.
-    [[nodiscard]] bool has_turn();
+    [[nodiscard]] bool has_turn() { return at_once_ || is_first(); }
     /// Completes when it is. Only if it is not yet; once.
     /// Cancel: throws operation_aborted; the place is kept.
     [[nodiscard]] task<> wait();
@@ -61,10 +61,13 @@ private:
     template <class Handler>
     void begin_wait(Handler handler);
     void cancel();
+    bool is_first();
 
     turns& in_;
     std::unique_ptr<turn_waiter> waiter_; // of its own coroutine, while it waits
-    std::list<place*>::iterator at_;
+    place* before_;
+    place* behind_ = nullptr;
+    bool at_once_; // it was alone when it came
 };
 
 } // namespace coproc::detail

@@ -54,6 +54,8 @@ ssize_t read(int descriptor, void* to, std::size_t size);
 ssize_t write(int descriptor, const void* from, std::size_t size);
 /// Adds one to an event descriptor: whoever polls it wakes.
 void ring(int event);
+/// Never raises SIGPIPE, as send_message; counts as one.
+ssize_t send(int socket, const void* from, std::size_t size, int flags);
 ssize_t send_message(int socket, const msghdr& message, int flags);
 ssize_t receive_message(int socket, msghdr& message, int flags);
 int make_pipe(int ends[2], int flags);
