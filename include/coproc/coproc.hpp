@@ -9,6 +9,7 @@
 #include <coproc/cpu_count.hpp>
 #include <coproc/error.hpp>
 #include <coproc/exit_status.hpp>
+#include <coproc/listener.hpp>
 #include <coproc/outcome.hpp>
 #include <coproc/pipe.hpp>
 #include <coproc/pool.hpp>
@@ -26,4 +27,5 @@
 #include <coproc/task_statistics.hpp>
 #include <coproc/this_process.hpp>
 #include <coproc/this_task.hpp>
+#include <coproc/wait_any.hpp>
 #include <coproc/worker_state.hpp>

@@ -36,6 +36,7 @@ public:
     ~connection_state() override;
 
     [[nodiscard]] int socket() const;
+    [[nodiscard]] int socket_or_none() const noexcept { return socket_.get(); }
     [[nodiscard]] const abilities& can() const noexcept { return can_; }
     /// Closes the socket, or if operations are under way, wakes and fails them; the last one closes it.
     void close() noexcept;
