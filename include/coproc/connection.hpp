@@ -103,12 +103,12 @@ public:
     template <class T>
     [[nodiscard]] task<> send(const T& value)
     {
-        using type = detail::stored_t<T>;
+        using type = detail::stored_t<const T&>;
         static_assert(detail::check_value<type>());
         auto to = writable();
         auto message = detail::begin_message(*to);
         output_archive archive{message};
-        detail::save_value<type>(archive, detail::convert<std::decay_t<T>>(value));
+        detail::save_value<type>(archive, detail::convert<std::decay_t<const T&>>(value));
         return detail::send(std::move(to), std::move(message), detail::message_type_of<type>::record.fingerprint);
     }
 

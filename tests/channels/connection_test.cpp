@@ -70,6 +70,13 @@ bool is_aborted(const std::exception_ptr& e)
     }
 }
 
+// Asio 1.22 can't join a task<> to several others.
+task<int> with_value(task<> work)
+{
+    co_await std::move(work);
+    co_return 0;
+}
+
 // Writes to the socket of a connection what a peer that breaks the rules would.
 void write_raw(connection& c, const void* bytes, std::size_t size)
 {
@@ -158,12 +165,13 @@ TEST_CASE("a message of 16 MiB goes both ways at once", "[PIP-001]")
     auto [a, b] = pipe();
     const auto numbers = many_numbers(4 << 20);
     in_loop([&]() -> task<> {
-        auto there = a.send(numbers) && b.send(numbers);
+        auto there = with_value(a.send(numbers) && b.send(numbers));
         auto back = a.recv<std::vector<int>>() && b.recv<std::vector<int>>();
-        auto all = std::move(there) && std::move(back);
-        auto [at_a, at_b] = co_await std::move(all);
+        auto all = std::move(back) && std::move(there);
+        auto [at_a, at_b, none] = co_await std::move(all);
         CHECK((at_a == numbers));
         CHECK((at_b == numbers));
+        static_cast<void>(none);
     });
 }
 
@@ -384,7 +392,7 @@ TEST_CASE("a value that can't be loaded costs its message only", "[CON-006]")
     struct {
         char mark[4] = {'c', 'p', 'm', '1'};
         std::uint32_t descriptors = 0;
-        std::uint64_t size = 0, type = detail::message_type_of<file_value>::record.fingerprint;
+        std::uint64_t size = 0, type = coproc::detail::message_type_of<file_value>::record.fingerprint;
     } header;
     write_raw(a, &header, sizeof header);
     sync_wait(a.send(6));
@@ -502,11 +510,12 @@ TEST_CASE("receivers are served in the order in which they came")
             for (int i = 1; i <= 3; ++i)
                 co_await c.send(i);
         };
-        auto all = std::move(three) && send_three(a);
-        auto [first, second, third] = co_await std::move(all);
+        auto all = std::move(three) && with_value(send_three(a));
+        auto [first, second, third, none] = co_await std::move(all);
         CHECK(first == 1);
         CHECK(second == 2);
         CHECK(third == 3);
+        static_cast<void>(none);
     });
 }
 
@@ -565,8 +574,9 @@ TEST_CASE("close ends what is under way, and the other side sees the end")
             c.close();
             co_return;
         };
-        auto all = failure_of(b.recv<int>()) && failure_of(b.recv<int>()) && close(b);
-        auto [first, second] = co_await std::move(all);
+        auto all = failure_of(b.recv<int>()) && failure_of(b.recv<int>()) && with_value(close(b));
+        auto [first, second, none] = co_await std::move(all);
+        static_cast<void>(none);
         CHECK(is_aborted(first));
         CHECK(is_aborted(second));
         CHECK_FALSE(co_await a.recv<int>());
@@ -627,7 +637,8 @@ TEST_CASE("an end that is sent takes what was not read along, and leaves nothing
     auto [carrier, far] = pipe();
     in_loop([&]() -> task<> {
         co_await a.send(text{"one"});
-        co_await a.send(std::vector{file_with("attached")});
+        const std::vector sent(1, file_with("attached"));
+        co_await a.send(sent);
         co_await a.send(text{"two"});
         CHECK(co_await b.poll()); // has read ahead
         co_await carrier.send(b); // no move: to send is to give away
@@ -726,7 +737,7 @@ TEST_CASE("descriptors that don't fit into this process cost their message only"
     ::setrlimit(RLIMIT_NOFILE, &none);
     std::exception_ptr failure;
     try {
-        b.try_recv<std::vector<file_value>>();
+        static_cast<void>(b.try_recv<std::vector<file_value>>());
     } catch (const std::system_error&) {
         failure = std::current_exception();
     }
