@@ -14,7 +14,7 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
-#include <asio/use_future.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <cerrno>
 #include <csignal>
@@ -668,10 +668,10 @@ TEST_CASE("an end takes half a message along, and what a cancelled send has left
         };
         co_await no_time(a.send(numbers));
         CHECK_FALSE(co_await b.poll(5ms)); // reads what there is of it
-        co_await carrier.send(std::move(a));
-        co_await carrier.send(std::move(b));
-        auto a2 = co_await far.recv<connection>();
-        auto b2 = co_await far.recv<connection>();
+        auto move_a = carrier.send(std::move(a)) && far.recv<connection>(); // 4 MiB
+        auto a2 = co_await std::move(move_a);
+        auto move_b = carrier.send(std::move(b)) && far.recv<connection>();
+        auto b2 = co_await std::move(move_b);
         auto both = a2->send(3) && b2->recv<std::vector<int>>();
         auto got = co_await std::move(both);
         CHECK((got == numbers));
@@ -705,10 +705,9 @@ TEST_CASE("a connection goes on on another loop, also when its first one is gone
     };
     {
         asio::io_context loop;
-        auto done = asio::co_spawn(loop, echo(b), asio::use_future);
+        asio::co_spawn(loop, echo(b), asio::detached);
         sync_wait(a.send(1));
         loop.run();
-        done.get();
     }
     CHECK(sync_wait(a.recv<int>()) == 2);
     {

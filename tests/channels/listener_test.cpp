@@ -58,9 +58,7 @@ public:
         std::memcpy(address.sun_path + 1, abstract_name.data() + 1, abstract_name.size() - 1);
         socket_ = coproc::os::descriptor{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
         auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + abstract_name.size());
-        char zero = 0;
-        address.sun_path[abstract_name.size()] = zero;
-        REQUIRE(::connect(socket_.get(), reinterpret_cast<sockaddr*>(&address), size + 1) == 0);
+        REQUIRE(::connect(socket_.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
     }
     void say(const void* what, std::size_t size) { REQUIRE(::send(socket_.get(), what, size, MSG_NOSIGNAL) == static_cast<ssize_t>(size)); }
     void hang_up() { ::shutdown(socket_.get(), SHUT_WR); }
