@@ -32,11 +32,12 @@ coproc::task<> async_main()
     // Types are checked; the message stays until it is received as what it is.
     co_await mine.send("text");
     try {
-        co_await mine.recv<std::string>();
+        static_cast<void>(co_await mine.recv<std::string>());
     } catch (const coproc::type_error&) {
-        auto number = co_await mine.recv<int>();
-        std::cout << "it was the number " << number.value() << '\n';
+        std::cout << "no text\n";
     }
+    auto number = co_await mine.recv<int>();
+    std::cout << "it was the number " << number.value() << '\n';
     mine.close();
     co_await answerer.join();
 
@@ -56,6 +57,7 @@ int main(int argc, char** argv) { return coproc::run(argc, argv, async_main); }
 // "one" has 3 characters
 // "fifteen" has 7 characters
 // "" has 0 characters
+// no text
 // it was the number 4
 // nice to meet you
 // the end: 1

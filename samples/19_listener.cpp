@@ -31,7 +31,7 @@ coproc::task<> async_main()
 
     auto bad = co_await coproc::process::start(client, address, "a guess", 0);
     try {
-        co_await listener.accept();
+        static_cast<void>(co_await listener.accept());
     } catch (const coproc::authentication_error& e) {
         std::cout << "refused: " << e.what() << '\n';
     }
