@@ -5,12 +5,15 @@
 #include <coproc/async_result.hpp>
 #include <coproc/bind_front.hpp>
 #include <coproc/call.hpp>
+#include <coproc/connection.hpp>
 #include <coproc/cpu_count.hpp>
 #include <coproc/error.hpp>
 #include <coproc/exit_status.hpp>
 #include <coproc/joinable_queue.hpp>
+#include <coproc/listener.hpp>
 #include <coproc/mutex.hpp>
 #include <coproc/outcome.hpp>
+#include <coproc/pipe.hpp>
 #include <coproc/pool.hpp>
 #include <coproc/pool_options.hpp>
 #include <coproc/pool_statistics.hpp>
@@ -30,4 +33,5 @@
 #include <coproc/task_statistics.hpp>
 #include <coproc/this_process.hpp>
 #include <coproc/this_task.hpp>
+#include <coproc/wait_any.hpp>
 #include <coproc/worker_state.hpp>

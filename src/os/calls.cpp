@@ -113,6 +113,12 @@ void ring(int event)
     static_cast<void>(uninterrupted(call::write, [&](std::size_t) { return ::write(event, &one, sizeof one); }));
 }
 
+ssize_t send(int socket, const void* from, std::size_t size, int flags)
+{
+    return uninterrupted(call::send_message,
+                         [&](std::size_t most) { return ::send(socket, from, size < most ? size : most, flags | MSG_NOSIGNAL); });
+}
+
 ssize_t send_message(int socket, const msghdr& message, int flags)
 {
     return uninterrupted(call::send_message, [&](std::size_t) { return ::sendmsg(socket, &message, flags | MSG_NOSIGNAL); });
@@ -136,6 +142,11 @@ int make_socket(int domain, int type)
 int make_socket_pair(int type, int ends[2])
 {
     return uninterrupted(call::make_socket_pair, [&](std::size_t) { return ::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends); });
+}
+
+int accept(int socket)
+{
+    return uninterrupted(call::accept, [&](std::size_t) { return ::accept4(socket, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); });
 }
 
 int make_event(int flags)

@@ -33,7 +33,8 @@ enum class call {
     fork,
     spawn,
     open_process,
-    wait_process
+    wait_process,
+    accept
 };
 
 /// What a test wants of the next call: fail with this errno, or move at most this many bytes.
@@ -54,11 +55,15 @@ ssize_t read(int descriptor, void* to, std::size_t size);
 ssize_t write(int descriptor, const void* from, std::size_t size);
 /// Adds one to an event descriptor: whoever polls it wakes.
 void ring(int event);
+/// Never raises SIGPIPE, as send_message; counts as one.
+ssize_t send(int socket, const void* from, std::size_t size, int flags);
 ssize_t send_message(int socket, const msghdr& message, int flags);
 ssize_t receive_message(int socket, msghdr& message, int flags);
 int make_pipe(int ends[2], int flags);
 int make_socket_pair(int type, int ends[2]);
 int make_socket(int domain, int type);
+/// The next client of a listening socket; never waits.
+int accept(int socket);
 int make_event(int flags);
 int make_watch_set();
 int make_memory_file(const char* name);

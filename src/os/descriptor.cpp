@@ -35,6 +35,8 @@ table& ours()
     return instance;
 }
 
+} // namespace
+
 // The kernel hands out the lowest free number, which is 0, 1 or 2 in a program that closed its standard streams: such a
 // number would turn the program's output into frames. Moves it out of the way.
 descriptor adopt(int number, const char* operation)
@@ -51,7 +53,7 @@ descriptor adopt(int number, const char* operation)
     return descriptor{moved};
 }
 
-descriptor_pair adopt(const int (&ends)[2], const char* operation)
+descriptor_pair adopt_pair(const int (&ends)[2], const char* operation)
 {
     descriptor first;
     try {
@@ -62,8 +64,6 @@ descriptor_pair adopt(const int (&ends)[2], const char* operation)
     }
     return {std::move(first), adopt(ends[1], operation)};
 }
-
-} // namespace
 
 descriptor::descriptor(int number) noexcept : number_{number}
 {
@@ -124,7 +124,7 @@ descriptor_pair make_pipe()
     int ends[2];
     if (os::make_pipe(ends, 0) < 0)
         fail("making a pipe");
-    return adopt(ends, "making a pipe");
+    return adopt_pair(ends, "making a pipe");
 }
 
 descriptor_pair make_packet_pair()
@@ -132,7 +132,7 @@ descriptor_pair make_packet_pair()
     int ends[2];
     if (os::make_socket_pair(SOCK_SEQPACKET, ends) < 0)
         fail("making a socket pair");
-    return adopt(ends, "making a socket pair");
+    return adopt_pair(ends, "making a socket pair");
 }
 
 descriptor make_event() { return adopt(os::make_event(EFD_NONBLOCK), "making an event descriptor"); }

@@ -49,6 +49,9 @@ void abandon_descriptors(std::initializer_list<int> kept) noexcept;
 struct descriptor_pair {
     descriptor first, second;
 };
+/// Owns what the kernel just made, by another number if that is 0, 1 or 2. Throws std::system_error with errno if it is -1.
+[[nodiscard]] descriptor adopt(int number, const char* operation);
+[[nodiscard]] descriptor_pair adopt_pair(const int (&ends)[2], const char* operation);
 [[nodiscard]] descriptor_pair make_pipe();
 /// Connected Unix sockets that keep packet boundaries and carry descriptors.
 [[nodiscard]] descriptor_pair make_packet_pair();

@@ -3,20 +3,11 @@
 #include "os/calls.hpp"
 #include "os/error.hpp"
 
-#include <array>
 #include <cerrno>
-#include <cstring>
 #include <poll.h>
 #include <sys/socket.h>
 
 namespace coproc::os {
-namespace {
-
-struct alignas(cmsghdr) control {
-    std::array<char, CMSG_SPACE(max_descriptors * sizeof(int))> bytes;
-};
-
-} // namespace
 
 sent send_packet(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors)
 {
@@ -26,17 +17,8 @@ sent send_packet(int socket, std::span<const std::byte> bytes, std::span<const i
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
-    control control; // only the part that is used is written
-    if (!descriptors.empty()) {
-        message.msg_control = control.bytes.data();
-        message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
-        std::memset(control.bytes.data(), 0, message.msg_controllen);
-        cmsghdr* header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(descriptors.size_bytes());
-        std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
-    }
+    ancillary room;
+    attach(message, room, descriptors);
     if (os::send_message(socket, message, MSG_DONTWAIT) >= 0)
         return sent::yes;
     switch (errno) {
@@ -64,12 +46,12 @@ bool send_packet_blocking(int socket, std::span<const std::byte> bytes, std::spa
 packet receive_packet(int socket, std::span<std::byte> to, wait wait)
 {
     iovec part{to.data(), to.size()};
-    control control;
+    ancillary room;
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
-    message.msg_control = control.bytes.data();
-    message.msg_controllen = control.bytes.size();
+    message.msg_control = room.bytes.data();
+    message.msg_controllen = room.bytes.size();
     ssize_t size = os::receive_message(socket, message, wait == wait::yes ? 0 : MSG_DONTWAIT);
     // A peer that closes with packets of ours unread is told once, ahead of what it had sent before.
     if (size < 0 && errno == ECONNRESET)
@@ -81,17 +63,7 @@ packet receive_packet(int socket, std::span<std::byte> to, wait wait)
             return {};
         fail("receiving a packet");
     }
-    packet result{received::packet, static_cast<std::size_t>(size), {}};
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header))
-        if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-            for (std::size_t at = CMSG_LEN(0); at + sizeof(int) <= header->cmsg_len; at += sizeof(int)) {
-                int number;
-                std::memcpy(&number, reinterpret_cast<char*>(header) + at, sizeof number);
-                descriptor received{number};
-                if (number <= 2)
-                    received = received.duplicate();
-                result.descriptors.push_back(std::move(received));
-            }
+    packet result{received::packet, static_cast<std::size_t>(size), take_descriptors(message)};
     if ((message.msg_flags & MSG_CTRUNC) != 0)
         fail(EMFILE, "receiving descriptors");
     if ((message.msg_flags & MSG_TRUNC) != 0)

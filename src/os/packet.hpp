@@ -1,6 +1,7 @@
 // Packets with descriptors over Unix sockets (SOCK_SEQPACKET).
 #pragma once
 
+#include "os/ancillary.hpp"
 #include "os/descriptor.hpp"
 
 #include <cstddef>
@@ -8,9 +9,6 @@
 #include <vector>
 
 namespace coproc::os {
-
-/// The kernel passes at most this many descriptors at a time (SCM_MAX_FD).
-inline constexpr std::size_t max_descriptors = 253;
 
 enum class sent { yes, would_block, nobody_listens };
 /// Sends one packet, whole or not at all, without waiting. The descriptors stay the caller's; the receiver gets copies.

@@ -2,6 +2,7 @@
 include(CMakeFindDependencyMacro)
 find_dependency(Threads)
 find_dependency(Boost 1.74)  # headers only
+find_dependency(OpenSSL 1.1.1 COMPONENTS Crypto)  # keys of listeners; a static coproc is linked with it
 
 if(NOT TARGET coproc::asio)
   find_path(COPROC_ASIO_INCLUDE_DIR asio/awaitable.hpp DOC "Folder of the standalone Asio's asio.hpp")

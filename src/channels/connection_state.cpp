@@ -1,0 +1,278 @@
+#include "channels/connection_state.hpp"
+
+#include "os/calls.hpp"
+#include "os/stream_socket.hpp"
+
+#include <coproc/error.hpp>
+
+#include <asio/error.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <poll.h>
+#include <sys/socket.h>
+#include <system_error>
+#include <vector>
+
+namespace coproc::detail {
+namespace {
+
+// Memory of a message that is kept for the next one.
+constexpr std::size_t max_spare = 64 * 1024;
+
+} // namespace
+
+connection_state::~connection_state() { unwatch(); }
+
+int connection_state::socket() const
+{
+    if (!socket_)
+        throw usage_error{"this connection is closed"};
+    return socket_.get();
+}
+
+void connection_state::unwatch() noexcept
+{
+    if (watched_)
+        static_cast<void>(watched_->release()); // the number is ours to close
+    watched_.reset();
+    watched_loop_ = nullptr;
+}
+
+void connection_state::close_if_idle() noexcept
+{
+    if (receivers.idle() && senders.idle()) {
+        unwatch();
+        socket_.reset();
+    } else if (socket_)
+        ::shutdown(socket_.get(), SHUT_RDWR); // wakes whoever waits for it
+}
+
+void connection_state::close() noexcept
+{
+    std::scoped_lock lock{mutex_};
+    ended_.store(true, std::memory_order_release);
+    close_if_idle();
+}
+
+void connection_state::fail(std::exception_ptr why) noexcept
+{
+    std::scoped_lock lock{mutex_};
+    failure_ = std::move(why);
+    ended_.store(true, std::memory_order_release);
+    close_if_idle();
+}
+
+void connection_state::throw_end(bool while_waiting) const
+{
+    std::scoped_lock lock{mutex_};
+    if (failure_)
+        std::rethrow_exception(failure_);
+    if (while_waiting)
+        throw std::system_error{asio::error::operation_aborted, "a connection was closed"};
+    throw usage_error{"this connection was closed, or sent away: make a new one"};
+}
+
+connection_state::look connection_state::advance(bool may_read)
+{
+    try {
+        for (;;) {
+            if (reader_.complete())
+                return look::message;
+            if (!may_read)
+                return look::nothing;
+            came_alone_ = false;
+            auto to = reader_.space();
+            auto got = os::receive_some(socket_.get(), to);
+            switch (got.what) {
+            case os::progress::would_block: return look::nothing;
+            case os::progress::end:
+                if (!reader_.between_messages())
+                    throw protocol_error{"the other end of a connection was closed in the middle of a message"};
+                return look::end;
+            case os::progress::some: reader_.put(got.size, std::move(got.descriptors), got.descriptors_lost); break;
+            }
+        }
+    } catch (const error&) {
+        fail(std::current_exception());
+        throw;
+    }
+}
+
+buffer connection_state::take()
+{
+    auto body = reader_.take(spare()).body;
+    came_alone_ = reader_.between_messages();
+    return body;
+}
+
+buffer connection_state::spare() noexcept
+{
+    std::scoped_lock lock{mutex_};
+    for (auto& s : spare_)
+        if (s.capacity() != 0)
+            return std::move(s);
+    return {};
+}
+
+void connection_state::use_again(buffer memory) noexcept
+{
+    memory.clear();
+    std::scoped_lock lock{mutex_};
+    if (memory.capacity() <= max_spare)
+        for (auto& s : spare_)
+            if (s.capacity() == 0)
+                return s.swap(memory);
+}
+
+void connection_state::begin(buffer message) noexcept
+{
+    outgoing_ = std::move(message);
+    sent_ = descriptors_sent_ = 0;
+}
+
+void connection_state::abandon() noexcept
+{
+    if (sent_ == 0)
+        begin({});
+}
+
+bool connection_state::flush()
+{
+    while (sent_ < outgoing_.size()) {
+        auto& attachments = outgoing_.attachments();
+        auto count = std::min(attachments.size() - descriptors_sent_, os::max_descriptors);
+        std::array<int, os::max_descriptors> descriptors;
+        for (std::size_t i = 0; i < count; ++i)
+            descriptors[i] = attachments[descriptors_sent_ + i].descriptor;
+        std::span<const std::byte> bytes{outgoing_.data() + sent_, outgoing_.size() - sent_};
+        if (descriptors_sent_ + count < attachments.size())
+            bytes = bytes.first(1);
+        auto sent = os::send_some(socket_.get(), bytes, {descriptors.data(), count});
+        switch (sent.what) {
+        case os::progress::would_block: return false;
+        case os::progress::end:
+            begin({});
+            throw std::system_error{EPIPE, std::generic_category(), "sending over a connection whose other end is closed"};
+        case os::progress::some:
+            sent_ += sent.size;
+            descriptors_sent_ += count;
+        }
+    }
+    if (sent_ != 0) {
+        use_again(std::move(outgoing_));
+        begin({});
+    }
+    return true;
+}
+
+bool connection_state::is_over()
+{
+    place mine{receivers};
+    {
+        std::scoped_lock lock{mutex_};
+        if (ended_)
+            return true;
+        if (!can_.reads) {
+            pollfd p{socket_.get(), 0, 0};
+            return os::poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0;
+        }
+    }
+    if (!mine.has_turn())
+        return false;
+    try {
+        return advance() == look::end;
+    } catch (const error&) {
+        return true;
+    }
+}
+
+bool connection_state::may_receive()
+{
+    place mine{receivers};
+    try {
+        if (mine.has_turn() && reader_.complete())
+            return true;
+    } catch (const std::exception&) { // is what the receiver will get
+        return true;
+    }
+    std::scoped_lock lock{mutex_};
+    if (ended_ || !socket_)
+        return true;
+    pollfd p{socket_.get(), POLLIN, 0};
+    return os::poll(&p, 1, 0) == 1;
+}
+
+void connection_state::know(const asio::any_io_executor& executor)
+{
+    asio::use_service<loop_users>(loop_of(executor)).add(weak_from_this());
+}
+
+asio::posix::stream_descriptor& connection_state::watched_on(const asio::any_io_executor& executor)
+{
+    auto& loop = loop_of(executor);
+    if (watched_loop_ != &loop) { // who else sets it ends that loop, or closes
+        know(executor);
+        std::scoped_lock lock{mutex_};
+        unwatch();
+        watched_.emplace(executor, socket_.get());
+        watched_loop_ = &loop;
+    }
+    return *watched_;
+}
+
+void connection_state::loop_ends(asio::execution_context& loop)
+{
+    std::vector<std::unique_ptr<turn_waiter>> waiting; // destroyed, with their coroutines, when the lock is released
+    std::scoped_lock lock{mutex_};
+    receivers.take(loop, waiting);
+    senders.take(loop, waiting);
+    if (watched_loop_ == &loop)
+        unwatch();
+}
+
+void connection_state::save(output_archive& archive)
+{
+    std::scoped_lock lock{mutex_};
+    if (ended_)
+        throw usage_error{"a connection that is closed can't be sent"};
+    if (!receivers.idle() || !senders.idle())
+        throw usage_error{"a connection can't be sent while something is being sent or received over it: let that end first"};
+    unwatch();
+    ended_ = true;
+    archive(can_.reads, can_.writes, can_.passes_descriptors);
+    auto owner = std::make_shared<os::descriptor>(std::move(socket_));
+    archive.attach({owner->get(), owner});
+    reader_.save(archive);
+    archive(static_cast<std::uint64_t>(outgoing_.size() - sent_));
+    archive.save_binary(outgoing_.data() + sent_, outgoing_.size() - sent_);
+    auto& attachments = outgoing_.attachments();
+    archive(static_cast<std::uint32_t>(attachments.size() - descriptors_sent_));
+    for (auto i = descriptors_sent_; i < attachments.size(); ++i)
+        archive.attach(std::move(attachments[i]));
+    begin({});
+}
+
+std::shared_ptr<connection_state> connection_state::load(input_archive& archive)
+{
+    abilities can;
+    archive(can.reads, can.writes, can.passes_descriptors);
+    auto arrived = archive.take_attachment();
+    // The message may be read again (by another try of a task), so that its descriptor stays its own.
+    int copy = os::duplicate(arrived.descriptor);
+    auto state = std::make_shared<connection_state>(os::adopt(copy, "receiving a connection"), can);
+    arrived = {};
+    state->reader_.load(archive);
+    std::uint64_t size = 0;
+    std::uint32_t count = 0;
+    archive(size);
+    auto* bytes = archive.view(size);
+    state->outgoing_.append(bytes, size);
+    archive(count);
+    for (; count != 0; --count)
+        state->outgoing_.attachments().push_back(archive.take_attachment());
+    return state;
+}
+
+} // namespace coproc::detail
