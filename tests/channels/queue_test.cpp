@@ -165,15 +165,15 @@ TEST_CASE("closing wakes those that wait for items and for room, in other proces
         auto got = co_await getter.join();
         CHECK(got.ok());
         auto put = co_await putter.join(); // what it threw ends it
-        CHECK(put.exit_code == 1);
+        CHECK(put.code() == 1);
     });
 }
 
 TEST_CASE("ten producers and ten consumers of one place lose and double nothing, and each producer's items keep their order",
           "[QUE-012]")
 {
-    constexpr int each = 500;
     in_loop([]() -> task<> {
+        constexpr int each = 500;
         queue<tagged> in{1}, out;
         std::vector<process> producers, consumers;
         for (int i = 0; i < 10; ++i)
@@ -392,7 +392,7 @@ TEST_CASE("a joinable queue that was never used is done at once", "[QUE-025]")
 
 namespace {
 
-task<> finish_all(joinable_queue<int> q)
+task<> finish_items(joinable_queue<int> q)
 {
     while (co_await q.get())
         q.task_done();
@@ -413,7 +413,7 @@ TEST_CASE("four consumers finish all items of a joinable queue", "[QUE-005]")
         joinable_queue<int> q;
         std::vector<process> consumers;
         for (int i = 0; i < 4; ++i)
-            consumers.push_back(co_await process::start(finish_all, q));
+            consumers.push_back(co_await process::start(finish_items, q));
         for (int i = 0; i < 1000; ++i)
             co_await q.put(i);
         co_await q.join();
