@@ -96,16 +96,17 @@ std::shared_ptr<shared_file> load_file(input_archive& archive, std::size_t least
     auto descriptor = which == same_descriptor ? archive.remembered() : archive.take_attachment();
     archive.remember(descriptor);
     auto [id, size, may_shrink] = os::facts_of(descriptor.descriptor);
+    std::shared_ptr<shared_file> file; // goes after the lock is released, as its destructor takes it
     auto& all = known();
     std::scoped_lock lock{all.mutex};
-    auto& place = all.files[id];
-    auto file = place.lock();
+    if (auto found = all.files.find(id); found != all.files.end())
+        file = found->second.lock();
     if (!file) {
         if (size == 0 || may_shrink)
             throw protocol_error{"a descriptor that should be shared memory is something else"};
         auto memory = os::map(descriptor.descriptor, size, os::access::read_write);
         file = std::make_shared<file_here>(std::move(descriptor), std::move(memory), id);
-        place = file;
+        all.files[id] = file;
     }
     if (file->size() < least)
         throw protocol_error{"shared memory that was sent is smaller than what should be in it"};
