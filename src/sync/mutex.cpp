@@ -35,8 +35,8 @@ bool lock_by(mutex_object& object, sleep_limit until)
 void mutex_guard::release() noexcept
 {
     auto place = std::move(place_);
-    if (auto* mutex = std::exchange(mutex_, nullptr))
-        if (auto& all = registry::here(); is_mine(*mutex, all)) // not in a copy of its process
+    if (auto* mutex = std::exchange(mutex_, nullptr); mutex && place->page->is_ours()) // not in a copy of its process
+        if (auto& all = registry::here(); is_mine(*mutex, all))
             give_back(*mutex, all);
 }
 

