@@ -425,6 +425,18 @@ TEST_CASE("a copy of a process leaves its guards alone", "[sync]")
     CHECK(m.locked());
 }
 
+TEST_CASE("a copy of a process can use the handles that it inherited", "[sync]")
+{
+    mutex m;
+    CHECK_FALSE(m.locked()); // made before it is copied
+    copy_of_this copy{[&] {
+        for (int i = 0; i < 3; ++i)
+            auto held = sync_wait(m.acquire());
+        return m.locked() ? 4 : 5;
+    }};
+    CHECK(WEXITSTATUS(copy.end()) == 5);
+}
+
 TEST_CASE("processes that are killed at any moment leave a mutex that the next one gets", "[sync]")
 {
     mutex m;
