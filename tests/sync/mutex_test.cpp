@@ -437,6 +437,72 @@ TEST_CASE("a copy of a process can use the handles that it inherited", "[sync]")
     CHECK(WEXITSTATUS(copy.end()) == 5);
 }
 
+TEST_CASE("a thread goes on waiting and being woken when a copy of it has ended", "[sync]")
+{
+    mutex m;
+    m.lock();
+    std::atomic<pid_t> number = 0;
+    std::thread other{[&] {
+        CHECK_FALSE(m.try_lock_for(1ms)); // from now on it has a doorbell
+        {
+            copy_of_this copy{[] {
+                pthread_key_t after_all_else;
+                ::pthread_key_create(&after_all_else, [](void*) { ::_exit(3); });
+                ::pthread_setspecific(after_all_else, &after_all_else);
+                ::pthread_exit(nullptr); // destroys what belongs to the thread
+                return 0;
+            }};
+            CHECK(WEXITSTATUS(copy.end()) == 3);
+        }
+        number = ::gettid();
+        m.lock();
+        m.unlock();
+    }};
+    REQUIRE(support::eventually([&] { return number != 0 && support::state_of(number) == 'S'; }));
+    m.unlock();
+    other.join();
+}
+
+TEST_CASE("coroutines go on waiting and being woken when a copy of their loop was run and destroyed", "[sync]")
+{
+    mutex m;
+    m.lock();
+    auto loop = std::make_unique<asio::io_context>();
+    bool got = false;
+    asio::co_spawn(
+        *loop,
+        [&]() -> task<> {
+            auto held = co_await m.acquire();
+            got = true;
+        },
+        asio::detached);
+    loop->poll();
+    loop->notify_fork(asio::execution_context::fork_prepare);
+    int ready[2];
+    REQUIRE(::pipe(ready) == 0);
+    copy_of_this copy{[&] {
+        char byte;
+        loop->notify_fork(asio::execution_context::fork_child);
+        static_cast<void>(!::read(ready[0], &byte, 1)); // the original was rung meanwhile
+        loop->poll();
+        loop.reset();
+        return got ? 4 : 5;
+    }};
+    loop->notify_fork(asio::execution_context::fork_parent);
+    const bool rung_before = GENERATE(true, false);
+    if (rung_before)
+        m.unlock();
+    static_cast<void>(!::write(ready[1], "", 1));
+    CHECK(WEXITSTATUS(copy.end()) == 5);
+    if (!rung_before)
+        m.unlock();
+    loop->run();
+    CHECK(got);
+    CHECK_FALSE(m.locked());
+    ::close(ready[0]);
+    ::close(ready[1]);
+}
+
 TEST_CASE("processes that are killed at any moment leave a mutex that the next one gets", "[sync]")
 {
     mutex m;

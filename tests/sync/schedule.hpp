@@ -60,6 +60,7 @@ public:
     std::function<void()> prepare;                          ///< before each schedule
     std::function<std::uint64_t()> shared_state = [] { return std::uint64_t{0}; };
     std::function<void(std::size_t)> on_death = [](std::size_t) {};
+    std::function<void()> at_end = [] {}; ///< all have ended, or died
 
     findings explore(budget most_of_it, std::size_t most_schedules = 3'000'000);
 
@@ -167,6 +168,8 @@ inline void schedule::decide()
         if (!anybody) {
             if (somebody_sleeps)
                 fail("somebody sleeps for ever");
+            else
+                at_end();
             over_ = true;
             return;
         }
@@ -288,6 +291,7 @@ inline void schedule::run_once()
 inline findings schedule::explore(budget most_of_it, std::size_t most_schedules)
 {
     current_ = this;
+    seen_.clear();
     findings result;
     for (;;) {
         left_ = most_of_it;
