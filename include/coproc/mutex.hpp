@@ -86,7 +86,8 @@ public:
     template <class Clock, class Duration>
     [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> time) const
     {
-        return try_lock_for(time - Clock::now());
+        auto now = Clock::now();
+        return try_lock_for(time > now ? std::chrono::ceil<std::chrono::nanoseconds>(time - now) : std::chrono::nanoseconds{0});
     }
     /// Throws usage_error if this process doesn't have it.
     void unlock() const;

@@ -156,6 +156,8 @@ public:
     }
 
 private:
+    static_assert(alignof(T) <= 64, "coproc: a shared value's type must not want to be aligned to more than 64 bytes");
+
     static constexpr std::size_t alignment = alignof(T) > sizeof(T) || sizeof(T) > 16 ? alignof(T) : std::atomic_ref<T>::required_alignment;
     struct object {
         detail::value_head head;

@@ -34,6 +34,9 @@ bool has_place(const gate& at, member sleeper) noexcept
 bool wake_one(gate& at, const registry& all) noexcept
 {
     auto first = at.turn.fetch_add(1, std::memory_order_relaxed);
+    // Places fill again as fast as they are emptied. Whether anybody of the crowd is still there is not known.
+    if (first % at.waiting.size() == at.waiting.size() - 1 && at.crowd.load() != 0 && at.crowd.exchange(0) != 0)
+        all.ring_all();
     for (std::uint32_t i = 0; i < at.waiting.size(); ++i) {
         auto& place = at.waiting[(first + i) % at.waiting.size()];
         member there = place.load();

@@ -8,19 +8,19 @@
 // doesn't use what it was woken for (it was cancelled) wakes another one, and one that dies wakes all (see registry.hpp).
 #pragma once
 
+#include "sync/cell.hpp"
 #include "sync/registry.hpp"
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 
 namespace coproc::detail {
 
 /// In shared memory; all zero at first. One line of the processor's cache.
 struct alignas(64) gate {
-    std::array<std::atomic<member>, 14> waiting;
-    std::atomic<std::uint32_t> crowd; ///< more sleepers than places: whoever sleeps in the program may be one of them
-    std::atomic<std::uint32_t> turn;  ///< where to look first, so that everybody's turn comes
+    std::array<cell<member>, gate_places> waiting;
+    cell<std::uint32_t> crowd; ///< more sleepers than places: whoever sleeps in the program may be one of them
+    cell<std::uint32_t> turn;  ///< where to look first, so that everybody's turn comes
 };
 static_assert(sizeof(gate) == 64);
 
@@ -31,7 +31,7 @@ enum class word { none, in_its_place, in_the_crowd };
 /// Takes it back from its place, if it is still there.
 void take_word_back(gate& at, member sleeper) noexcept;
 [[nodiscard]] bool has_place(const gate& at, member sleeper) noexcept;
-/// Wakes one sleeper, or all if there is a crowd. False: there was none.
+/// Wakes one sleeper, and now and then the whole crowd, as it does if nobody else is there. False: there was none.
 bool wake_one(gate& at, const registry& all) noexcept;
 void wake_all(gate& at, const registry& all) noexcept;
 

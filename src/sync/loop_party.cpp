@@ -2,13 +2,39 @@
 
 #include <asio/async_result.hpp>
 #include <asio/error.hpp>
+#include <asio/io_context.hpp>
 #include <asio/redirect_error.hpp>
+#include <asio/strand.hpp>
+#include <asio/thread_pool.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <system_error>
+#include <typeinfo>
 #include <utility>
 
 namespace coproc::detail {
+namespace {
+
+// Asio 1.22's `target` doesn't look at the type.
+template <class E>
+const E* as(const asio::any_io_executor& executor)
+{
+    return executor.target_type() == typeid(E) ? executor.target<E>() : nullptr;
+}
+
+// What a coroutine's strand runs on: its party serves others too, and must not wait for what blocks that strand.
+asio::any_io_executor without_strand(const asio::any_io_executor& executor)
+{
+    if (auto* on_any = as<asio::strand<asio::any_io_executor>>(executor))
+        return without_strand(on_any->get_inner_executor());
+    if (auto* on_loop = as<asio::strand<asio::io_context::executor_type>>(executor))
+        return on_loop->get_inner_executor();
+    if (auto* on_threads = as<asio::strand<asio::thread_pool::executor_type>>(executor))
+        return on_threads->get_inner_executor();
+    return executor;
+}
+
+} // namespace
 
 /// A loop's party, and its end with the loop.
 class loop_parties final : public asio::execution_context::service {
@@ -21,8 +47,10 @@ public:
     loop_party& get(const asio::any_io_executor& executor)
     {
         std::scoped_lock lock{mutex_};
+        if (party_ && !party_->is_ours())
+            static_cast<void>(party_.release()); // of the process that this one is a copy of
         if (!party_)
-            party_.reset(new loop_party{executor});
+            party_.reset(new loop_party{without_strand(executor)});
         return *party_;
     }
 
@@ -75,6 +103,8 @@ void loop_party::listen()
     if (!readiness_)
         return;
     readiness_->async_wait(asio::posix::stream_descriptor::wait_read, [this](std::error_code error) {
+        if (!is_ours()) // a copy of its loop
+            return;
         if (!error)
             look();
         std::scoped_lock lock{mutex_};

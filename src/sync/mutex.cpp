@@ -35,9 +35,14 @@ bool lock_by(mutex_object& object, sleep_limit until)
 void mutex_guard::release() noexcept
 {
     auto place = std::move(place_);
-    if (auto* mutex = std::exchange(mutex_, nullptr))
+    auto* mutex = std::exchange(mutex_, nullptr);
+    if (!mutex)
+        return;
+    try {
         if (auto& all = registry::here(); is_mine(*mutex, all)) // not in a copy of its process
             give_back(*mutex, all);
+    } catch (const std::system_error&) { // a copy that could not even enter the table
+    }
 }
 
 mutex::mutex() noexcept : shared_object{object_kind::mutex, sizeof(mutex_object)} {}

@@ -8,7 +8,7 @@ constexpr std::uint64_t contended_bit = 1ull << 32, handed_bit = 1ull << 33;
 member owner_of(std::uint64_t word) noexcept { return static_cast<member>(word); }
 
 // Given first, then crossed off as hungry: so either the hungry one, if it is about to leave, still finds that it was given
-// something, or this finds that it has left.
+// something, or this finds that it has left. Rung in either case: others of its party may still count on the word.
 bool give_to_hungry(mutex_state& mutex, const registry& all) noexcept
 {
     member sleeper = mutex.hungry.load();
@@ -22,7 +22,9 @@ bool give_to_hungry(mutex_state& mutex, const registry& all) noexcept
     std::uint64_t given = heir | contended_bit | handed_bit;
     mutex.word.store(given);
     take_word_back(mutex.waiting, sleeper);
-    if (member same = sleeper; mutex.hungry.compare_exchange_strong(same, 0) && all.ring(sleeper))
+    member same = sleeper;
+    bool waits = mutex.hungry.compare_exchange_strong(same, 0);
+    if (all.ring(sleeper) && waits)
         return true;
     if (mutex.word.compare_exchange_strong(given, 0))
         wake_one(mutex.waiting, all);
@@ -87,10 +89,13 @@ void pass_on(mutex_state& mutex, const registry& all, member sleeper) noexcept
     member mine = sleeper;
     mutex.hungry.compare_exchange_strong(mine, 0);
     auto word = mutex.word.load();
-    if ((word & handed_bit) != 0 && (owner_of(word) == all.self() || owner_of(word) == all.process_of(sleeper)))
-        mutex.word.compare_exchange_strong(word, 0);
-    if (owner_of(mutex.word.load()) == 0)
-        wake_one(mutex.waiting, all);
+    if ((word & handed_bit) != 0 && owner_of(word) == all.self() && mutex.word.compare_exchange_strong(word, 0))
+        word = 0;
+    while (owner_of(word) != 0)
+        // Who has it may have come by chance, and not know that others sleep.
+        if ((word & contended_bit) != 0 || mutex.word.compare_exchange_weak(word, word | contended_bit))
+            return;
+    wake_one(mutex.waiting, all);
 }
 
 bool mutex_wait::try_now(member sleeper, unsigned tries) noexcept

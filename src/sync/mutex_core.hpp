@@ -13,21 +13,19 @@
 //     is nothing to tell.
 #pragma once
 
+#include "sync/cell.hpp"
 #include "sync/gate.hpp"
 #include "sync/party.hpp"
 #include "sync/registry.hpp"
 
-#include <coproc/detail/shared_object.hpp>
-
-#include <atomic>
 #include <cstdint>
 
 namespace coproc::detail {
 
 /// In shared memory; all zero is free.
 struct mutex_state {
-    std::atomic<std::uint64_t> word;
-    std::atomic<member> hungry;
+    cell<std::uint64_t> word;
+    cell<member> hungry;
     gate waiting;
 };
 

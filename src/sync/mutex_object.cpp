@@ -49,6 +49,8 @@ taken try_take_now(mutex_state& mutex)
 sleep_limit limit_in(std::chrono::nanoseconds time) noexcept
 {
     auto now = std::chrono::steady_clock::now();
+    if (time <= time.zero())
+        return now;
     return time < sleep_limit::max() - now ? now + time : sleep_limit::max();
 }
 

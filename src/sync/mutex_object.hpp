@@ -14,8 +14,8 @@ namespace coproc::detail {
 
 struct mutex_object {
     object_header header;
-    mutex_state mutex;
     std::atomic<std::int32_t> thread; ///< that has locked it, if it did so as a thread
+    mutex_state mutex;
 };
 
 [[nodiscard]] task<mutex_guard> acquire_mutex(std::shared_ptr<object_place> place, mutex_state& mutex);

@@ -16,7 +16,7 @@ constexpr std::uint64_t bell_token = 0; // the others are members
 
 } // namespace
 
-party::party() : all_{registry::here()}, self_{all_.add_sleeper()}
+party::party() : all_{registry::here()}, stamp_{os::process_stamp()}, self_{all_.add_sleeper()}
 {
     try {
         bell_ = all_.make_doorbell(self_);
@@ -27,14 +27,22 @@ party::party() : all_{registry::here()}, self_{all_.add_sleeper()}
     }
 }
 
-party::~party() { all_.remove(self_); }
+party::~party()
+{
+    if (is_ours())
+        all_.remove(self_);
+}
 
-// A process that has died since it entered is seen at once: its pidfd is readable.
-void party::watch_processes()
+bool party::is_ours() const noexcept { return stamp_ == os::process_stamp(); }
+
+// A process that has died since it entered is seen at once: its pidfd is readable. True: one has died and been buried
+// before it could be watched, so that whoever sleeps must look again.
+bool party::watch_processes()
 {
     auto version = all_.version();
     if (knows_version_ && version == version_)
-        return;
+        return false;
+    std::erase_if(processes_, [&](auto& known) { return !all_.is_there(known.first); });
     int error = 0;
     all_.for_each_process([&](const registry::process_entry& p) {
         if (processes_.contains(p.who) || error != 0)
@@ -53,6 +61,8 @@ void party::watch_processes()
         os::fail(error, "watching a process that shares something");
     version_ = version;
     knows_version_ = true;
+    auto known = std::exchange(deaths_, all_.deaths()); // asked for last: see registry::bury
+    return known != deaths_;
 }
 
 void party::begin(const std::shared_ptr<sleeper>& s, gate& at, wakes how)
@@ -62,13 +72,14 @@ void party::begin(const std::shared_ptr<sleeper>& s, gate& at, wakes how)
     bool first = lines_.empty();
     auto& line = lines_[&at];
     line.how = how;
+    line.waiting.push_back(s);
     try {
-        line.waiting.push_back(s);
         if (first) {
             all_.set_sleeping(self_, true); // before the table is read: who enters later rings
             begins();
         }
-        watch_processes();
+        if (watch_processes())
+            wake_everybody();
     } catch (...) {
         line.waiting.pop_back();
         if (line.waiting.empty())
@@ -85,6 +96,8 @@ void party::begin(const std::shared_ptr<sleeper>& s, gate& at, wakes how)
 
 void party::end(const std::shared_ptr<sleeper>& s, gate& at) noexcept
 {
+    if (!is_ours())
+        return;
     std::scoped_lock lock{mutex_};
     auto found = lines_.find(&at);
     if (found == lines_.end())
@@ -99,6 +112,15 @@ void party::end(const std::shared_ptr<sleeper>& s, gate& at) noexcept
         all_.set_sleeping(self_, false);
         ends();
     }
+}
+
+void party::forget_processes()
+{
+    std::scoped_lock lock{mutex_};
+    if (!lines_.empty())
+        return;
+    processes_.clear();
+    knows_version_ = false;
 }
 
 // Those that wait on leave word again before anybody who was woken looks: nobody can change the thing unseen.
@@ -140,7 +162,7 @@ void party::look()
             somebody_died = true;
         }
     try {
-        watch_processes();
+        somebody_died = watch_processes() || somebody_died;
     } catch (const std::system_error&) { // whoever sleeps next is told
         knows_version_ = false;
     }

@@ -48,12 +48,16 @@ public:
     virtual ~party();
 
     [[nodiscard]] member self() const noexcept { return self_; }
+    /// False in a forked copy of its process, where nothing shared may be touched in its name.
+    [[nodiscard]] bool is_ours() const noexcept;
 
     /// The sleeper is in line and its word is left: after this the thing is to be looked at once more. Throws
     /// std::system_error when there is no descriptor to watch a process with.
     void begin(const std::shared_ptr<sleeper>& s, gate& at, wakes how);
     /// It waits no more.
     void end(const std::shared_ptr<sleeper>& s, gate& at) noexcept;
+    /// Gives back the descriptors of the processes that it watches, which it keeps for the next time that somebody sleeps.
+    void forget_processes();
 
 protected:
     party();
@@ -74,16 +78,17 @@ private:
         wakes how = wakes::one;
         word left = word::none;
     };
-    void watch_processes();
+    [[nodiscard]] bool watch_processes();
     void wake_line(gate& at, queue& line);
     void wake_everybody();
 
     registry& all_;
+    std::uint64_t stamp_;
     member self_;
     std::unique_ptr<os::doorbell> bell_;
     os::watch_set watched_;
     std::unordered_map<member, os::descriptor> processes_;
-    std::uint32_t version_ = 0;
+    std::uint32_t version_ = 0, deaths_ = 0;
     bool knows_version_ = false;
     std::unordered_map<gate*, queue> lines_;
     std::vector<std::uint64_t> tokens_;

@@ -46,6 +46,7 @@ struct registry::layout {
     std::atomic<std::uint64_t> name; // of the program, by chance
     std::atomic<std::uint32_t> used; // places that were ever taken
     std::atomic<std::uint32_t> version;
+    std::atomic<std::uint32_t> deaths;
     alignas(64) std::array<entry, places> entries;
 };
 
@@ -86,6 +87,17 @@ std::uint32_t registry::used() const noexcept { return std::min(shared().used.lo
 
 member registry::enter(std::uint32_t kind, member owner, pid_t pid, std::uint64_t started)
 {
+    if (auto who = try_enter(kind, owner, pid, started))
+        return who;
+    // Processes that have ended are only noticed by those that sleep.
+    for_each_process([&](const process_entry& p) { check(p.who); });
+    if (auto who = try_enter(kind, owner, pid, started))
+        return who;
+    throw std::system_error{EAGAIN, std::generic_category(), "sharing with more than 8191 processes, loops and threads"};
+}
+
+member registry::try_enter(std::uint32_t kind, member owner, pid_t pid, std::uint64_t started) noexcept
+{
     auto take = [&](std::uint32_t place) -> member {
         auto& its = shared().entries[place];
         auto state = its.state.load();
@@ -105,15 +117,14 @@ member registry::enter(std::uint32_t kind, member owner, pid_t pid, std::uint64_
     while (used() < places - 1)
         if (auto who = take(shared().used.fetch_add(1) + 1 < places ? used() : places - 1))
             return who;
-    throw std::system_error{EAGAIN, std::generic_category(), "sharing with more than 8191 processes, loops and threads"};
+    return 0;
 }
 
 member registry::add_sleeper() { return enter(sleeper, self_, 0, 0); }
 
 void registry::remove(member who) noexcept
 {
-    auto& its = at(who);
-    its.sleeping.store(0);
+    auto& its = at(who); // its place may be another one's by now
     auto state = its.state.load();
     if (((state >> 2) % generations) == generation_of(who))
         its.state.compare_exchange_strong(state, state & ~3u);
@@ -131,6 +142,7 @@ member registry::process_of(member who) const noexcept { return is_there(who) ? 
 
 void registry::bury(member dead) noexcept
 {
+    shared().deaths.fetch_add(1);
     for (std::uint32_t place = 1; place <= used(); ++place) {
         auto& its = shared().entries[place];
         if (auto state = its.state.load(); (state & 3) == sleeper && its.process.load() == dead)
@@ -155,6 +167,7 @@ void registry::check(member process) noexcept
 }
 
 std::uint32_t registry::version() const noexcept { return shared().version.load(); }
+std::uint32_t registry::deaths() const noexcept { return shared().deaths.load(); }
 
 void registry::for_each_process(const std::function<void(const process_entry&)>& f) const
 {

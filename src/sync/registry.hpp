@@ -48,6 +48,8 @@ public:
 
     /// Changes when a process enters.
     [[nodiscard]] std::uint32_t version() const noexcept;
+    /// Changes when one is buried, before it is gone from the table: who doesn't find it there any more sees the change.
+    [[nodiscard]] std::uint32_t deaths() const noexcept;
     struct process_entry {
         member who;
         pid_t pid;
@@ -69,6 +71,7 @@ private:
     [[nodiscard]] entry& at(member who) const noexcept;
     [[nodiscard]] std::uint32_t used() const noexcept;
     member enter(std::uint32_t kind, member process, pid_t pid, std::uint64_t started);
+    member try_enter(std::uint32_t kind, member process, pid_t pid, std::uint64_t started) noexcept;
 
     os::mapping memory_;
     os::bell_ringer ringer_;

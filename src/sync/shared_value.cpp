@@ -55,8 +55,9 @@ mutex_guard lock_value(std::shared_ptr<object_place> place, value_head& head)
 void value_has_changed(value_head& head) noexcept
 {
     // Whoever still waits says so again when it has looked.
+    auto& all = registry::here();
     if (head.watched.exchange(0) != 0)
-        wake_all(sync_of(head).changes, registry::here());
+        wake_all(sync_of(head).changes, all);
 }
 
 task<> wait_for_change(std::shared_ptr<object_place> place, value_head& head, change& what)

@@ -1,0 +1,19 @@
+// A word in shared memory that several processes change.
+#pragma once
+
+#ifndef COPROC_EXPLORE // tests/sync/explorer.hpp brings its own: one that lets other processes run before each access
+
+#include <atomic>
+#include <cstddef>
+
+namespace coproc::detail {
+
+template <class T>
+using cell = std::atomic<T>;
+
+/// How many sleepers can leave word at a gate by name: with the two other words, what fits into a line of the cache.
+inline constexpr std::size_t gate_places = 14;
+
+} // namespace coproc::detail
+
+#endif
