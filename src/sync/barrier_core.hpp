@@ -9,6 +9,7 @@
 //   - A reset begins a new life: who still waits in the old one finds it broken.
 #pragma once
 
+#include "os/stamp.hpp"
 #include "sync/gate.hpp"
 #include "sync/party.hpp"
 #include "sync/registry.hpp"
@@ -59,7 +60,7 @@ void reset(barrier_state& b, const registry& all) noexcept;
 class barrier_wait {
 public:
     barrier_wait(barrier_state& b, const registry& all, barrier_round round, bool is_part) noexcept
-        : barrier_{b}, all_{all}, round_{round}, is_part_{is_part}
+        : barrier_{b}, all_{all}, round_{round}, is_part_{is_part}, stamp_{os::process_stamp()}
     {
     }
     ~barrier_wait() { pass_on(0); }
@@ -75,7 +76,7 @@ public:
     }
     void pass_on(member) noexcept
     {
-        if (is_part_)
+        if (is_part_ && stamp_ == os::process_stamp())
             break_round(barrier_, all_, round_);
     }
     [[nodiscard]] round_end result() const noexcept { return result_; }
@@ -85,6 +86,7 @@ private:
     const registry& all_;
     barrier_round round_;
     bool is_part_;
+    std::uint64_t stamp_; ///< of the process that waits: a copy of it doesn't
     round_end result_ = round_end::not_yet;
 };
 

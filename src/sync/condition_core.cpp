@@ -135,7 +135,7 @@ bool condition_wait::claim() noexcept
 
 void condition_wait::leave() noexcept
 {
-    if (!std::exchange(joined_, false))
+    if (!std::exchange(joined_, false) || stamp_ != os::process_stamp())
         return;
     bool more = false;
     bool done = change_mine([&](line& its) {

@@ -9,7 +9,7 @@
 //     it is given twice: somebody wakes for nothing, but nobody sleeps who shouldn't.
 #pragma once
 
-#include "sync/arena.hpp"
+#include "os/stamp.hpp"
 #include "sync/mutex_core.hpp"
 
 #include <coproc/mutex.hpp>
@@ -37,7 +37,10 @@ std::uint32_t notify(condition_state& s, const registry& all, std::uint32_t coun
 /// For waiting.hpp. Releases the mutex when it has joined those that wait.
 class condition_wait {
 public:
-    condition_wait(condition_state& s, const registry& all, mutex_guard& held) noexcept : state_{s}, all_{all}, held_{held} {}
+    condition_wait(condition_state& s, const registry& all, mutex_guard& held) noexcept
+        : state_{s}, all_{all}, held_{held}, stamp_{os::process_stamp()}
+    {
+    }
     ~condition_wait() { leave(); }
     condition_wait(const condition_wait&) = delete;
     condition_wait& operator=(const condition_wait&) = delete;
@@ -58,6 +61,7 @@ private:
     condition_state& state_;
     const registry& all_;
     mutex_guard& held_;
+    std::uint64_t stamp_; ///< of the process that waits: a copy of it doesn't
     bool joined_ = false;
 };
 
