@@ -8,15 +8,15 @@ std::uint64_t make_line(const ledger::account& its, std::uint64_t sequence) noex
     return std::uint64_t{its.owner} << 32 | std::uint64_t{its.whole} << 31 | std::uint64_t{its.shares} << 18 | sequence;
 }
 
-void apply(ledger::account& its, entry what) noexcept
+void apply(ledger::account& its, posting what) noexcept
 {
     switch (what) {
-    case entry::none: break;
-    case entry::one_more: ++its.shares; break;
-    case entry::one_less: --its.shares; break;
-    case entry::whole_taken: its.whole = true; break;
-    case entry::whole_given: its.whole = false; break;
-    case entry::closed: its = {}; break;
+    case posting::none: break;
+    case posting::one_more: ++its.shares; break;
+    case posting::one_less: --its.shares; break;
+    case posting::whole_taken: its.whole = true; break;
+    case posting::whole_given: its.whole = false; break;
+    case posting::closed: its = {}; break;
     }
 }
 
@@ -25,8 +25,8 @@ void apply(ledger::account& its, entry what) noexcept
 // Makes the entry that the word shows. If the word has gone on, who changed it has made the entry before.
 void ledger::settle(std::uint64_t word) noexcept
 {
-    auto what = static_cast<entry>(word >> 18 & 63);
-    if (what == entry::none)
+    auto what = static_cast<posting>(word >> 18 & 63);
+    if (what == posting::none)
         return;
     auto& place = accounts_[word >> 24 & 255];
     auto line = place.load();
@@ -61,7 +61,7 @@ std::uint32_t ledger::open_account(member self) noexcept
         mine = each([&](std::uint32_t index) {
             auto other = at(index);
             auto nothing_held = [](std::uint32_t&, const account& its) { return its.empty(); };
-            return other.empty() && post(index, other.owner, entry::closed, nothing_held) == posted::done && take(index);
+            return other.empty() && post(index, other.owner, posting::closed, nothing_held) == posted::done && take(index);
         });
     return mine;
 }

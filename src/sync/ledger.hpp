@@ -20,7 +20,7 @@
 namespace coproc::detail {
 
 /// What a change enters into an account.
-enum class entry : std::uint32_t { none, one_more, one_less, whole_taken, whole_given, closed };
+enum class posting : std::uint32_t { none, one_more, one_less, whole_taken, whole_given, closed };
 /// What became of a change. Moved: the account is full, or its owner's no more; another one is to be opened.
 enum class posted { done, refused, moved };
 
@@ -60,7 +60,7 @@ public:
     /// Changes the value and enters the change into the account: all of it, or nothing. `decide(value, account)` changes the
     /// value, or says false; it may be called more than once, the last call counts. No account: the value alone.
     template <class Decide>
-    posted post(std::uint32_t index, member owner, entry what, Decide decide) noexcept
+    posted post(std::uint32_t index, member owner, posting what, Decide decide) noexcept
     {
         for (;;) {
             auto now = word_.load();
@@ -71,16 +71,16 @@ public:
             if (index != no_account) {
                 auto line = accounts_[index].load();
                 its = read(line);
-                if (its.owner != owner || (what == entry::one_more && its.shares == most_shares))
+                if (its.owner != owner || (what == posting::one_more && its.shares == most_shares))
                     return posted::moved;
-                if (what == entry::one_less && its.shares == 0)
+                if (what == posting::one_less && its.shares == 0)
                     return posted::refused;
                 if (sequence == (line & sequences)) // of an entry long ago
                     sequence = (sequence + 1) & sequences;
             }
             if (!decide(value, its))
                 return posted::refused;
-            auto next = make_word(value, index, index == no_account ? entry::none : what, sequence);
+            auto next = make_word(value, index, index == no_account ? posting::none : what, sequence);
             if (word_.compare_exchange_strong(now, next)) {
                 settle(next);
                 return posted::done;
@@ -97,7 +97,7 @@ public:
             auto dead = at(i).owner;
             if (dead == 0 || all.is_there(dead))
                 continue;
-            any |= post(i, dead, entry::closed, [&](std::uint32_t& value, const account& its) {
+            any |= post(i, dead, posting::closed, [&](std::uint32_t& value, const account& its) {
                 if (its.empty()) // whoever needs its place takes it
                     return false;
                 give_back(value, its);
@@ -114,7 +114,7 @@ private:
 
     static std::uint32_t value_of(std::uint64_t word) noexcept { return static_cast<std::uint32_t>(word >> 32); }
     static std::uint64_t sequence_of(std::uint64_t word) noexcept { return word & sequences; }
-    static std::uint64_t make_word(std::uint32_t value, std::uint32_t index, entry what, std::uint64_t sequence) noexcept
+    static std::uint64_t make_word(std::uint32_t value, std::uint32_t index, posting what, std::uint64_t sequence) noexcept
     {
         return std::uint64_t{value} << 32 | std::uint64_t{index} << 24 | static_cast<std::uint64_t>(what) << 18 | sequence;
     }

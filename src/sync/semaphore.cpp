@@ -65,7 +65,7 @@ void semaphore_permit::consume() noexcept
 {
     auto place = std::move(place_);
     if (auto* s = std::exchange(semaphore_, nullptr); s && owner_ == registry::here().self())
-        s->permits.post(account_, owner_, entry::one_less, [](std::uint32_t&, const ledger::account&) { return true; });
+        s->permits.post(account_, owner_, posting::one_less, [](std::uint32_t&, const ledger::account&) { return true; });
 }
 
 basic_semaphore::basic_semaphore(object_kind kind) noexcept : shared_object{kind, sizeof(semaphore_state)} {}

@@ -45,7 +45,7 @@ std::optional<permit_account> try_take_permit(semaphore_state& s, const registry
 {
     while (s.permits.value() > 0) {
         auto account = s.permits.open_account(all.self());
-        auto result = s.permits.post(account, all.self(), entry::one_more, [&](std::uint32_t& count, const ledger::account&) {
+        auto result = s.permits.post(account, all.self(), posting::one_more, [&](std::uint32_t& count, const ledger::account&) {
             if (count == 0 || (count == 1 && is_kept_from(s, all, sleeper)))
                 return false;
             --count;
@@ -77,7 +77,7 @@ std::optional<permit_account> try_take_permit_now(semaphore_state& s)
 void give_permit_back(semaphore_state& s, const registry& all, member owner, permit_account account) noexcept
 {
     auto most = most_of(s);
-    s.permits.post(account, owner, entry::one_less, [&](std::uint32_t& count, const ledger::account&) {
+    s.permits.post(account, owner, posting::one_less, [&](std::uint32_t& count, const ledger::account&) {
         if (count < most) // else somebody has released what this one holds
             ++count;
         return true;
@@ -88,7 +88,7 @@ void give_permit_back(semaphore_state& s, const registry& all, member owner, per
 bool add_permits(semaphore_state& s, const registry& all, std::uint32_t more) noexcept
 {
     auto most = most_of(s);
-    auto result = s.permits.post(ledger::no_account, 0, entry::none, [&](std::uint32_t& count, const ledger::account&) {
+    auto result = s.permits.post(ledger::no_account, 0, posting::none, [&](std::uint32_t& count, const ledger::account&) {
         if (count > most || more > most - count)
             return false;
         count += more;

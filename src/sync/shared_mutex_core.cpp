@@ -50,7 +50,7 @@ access_taken try_take(shared_mutex_state& s, const registry& all, access how, me
         if (account == ledger::no_account)
             throw std::system_error{EAGAIN, std::generic_category(), "more than 96 processes have a shared mutex"};
         bool died = false;
-        auto what = how == access::shared ? entry::one_more : entry::whole_taken;
+        auto what = how == access::shared ? posting::one_more : posting::whole_taken;
         auto result = s.holders.post(account, all.self(), what, [&](std::uint32_t& value, const ledger::account&) {
             if (!may_take(s, all, how, value, sleeper))
                 return false;
@@ -82,7 +82,7 @@ access_taken try_take_now(shared_mutex_state& s, access how)
 bool give_back(shared_mutex_state& s, const registry& all, access how, member owner, std::uint32_t account) noexcept
 {
     bool free = false;
-    auto what = how == access::shared ? entry::one_less : entry::whole_given;
+    auto what = how == access::shared ? posting::one_less : posting::whole_given;
     auto result = s.holders.post(account, owner, what, [&](std::uint32_t& value, const ledger::account& its) {
         if (how == access::exclusive && !its.whole)
             return false;

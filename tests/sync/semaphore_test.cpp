@@ -125,7 +125,7 @@ TEST_CASE("without a permit a try is false at once, and one with a time after th
         CHECK(one);
     });
     const auto begin = std::chrono::steady_clock::now();
-    CHECK_FALSE(s.try_lock_for(40ms) && s.try_lock_for(20ms));
+    CHECK_FALSE(s.try_lock_for(20ms));
     CHECK(std::chrono::steady_clock::now() - begin >= 20ms);
 }
 
@@ -275,7 +275,7 @@ TEST_CASE("permits are neither lost nor made when processes that take and give t
             for (int i = 0; i < 3; ++i)
                 all.push_back(co_await process::start(take_and_give_for_ever, s, began));
             co_await reaches(began, 3);
-            for (unsigned i = random() % 50; i > 0; --i)
+            for (auto i = random() % 50; i > 0; --i)
                 auto permit = co_await s.acquire();
             for (auto& p : all)
                 p.kill();
@@ -334,14 +334,14 @@ TEST_CASE("a ledger has an account for each that holds something, and takes thos
     for (detail::member i = 0; i < detail::ledger::accounts; ++i) {
         accounts.push_back(book->open_account(first + i));
         REQUIRE(accounts.back() != detail::ledger::no_account);
-        REQUIRE(book->post(accounts.back(), first + i, detail::entry::one_more, one_less) == detail::posted::done);
+        REQUIRE(book->post(accounts.back(), first + i, detail::posting::one_more, one_less) == detail::posted::done);
     }
     const auto stranger = first + detail::ledger::accounts;
     CHECK(book->open_account(stranger) == detail::ledger::no_account);
-    CHECK(book->post(accounts[7], first + 7, detail::entry::one_less, one_more) == detail::posted::done);
-    CHECK(book->post(accounts[7], first + 7, detail::entry::one_less, one_more) == detail::posted::refused);
+    CHECK(book->post(accounts[7], first + 7, detail::posting::one_less, one_more) == detail::posted::done);
+    CHECK(book->post(accounts[7], first + 7, detail::posting::one_less, one_more) == detail::posted::refused);
     CHECK(book->open_account(stranger) == accounts[7]);
-    CHECK(book->post(accounts[7], first + 7, detail::entry::one_more, one_less) == detail::posted::moved);
+    CHECK(book->post(accounts[7], first + 7, detail::posting::one_more, one_less) == detail::posted::moved);
     CHECK(book->value() == 1000 - detail::ledger::accounts + 1);
 
     auto& all = detail::registry::here();
@@ -357,9 +357,9 @@ TEST_CASE("who holds more shares than an account has room for has two")
     const detail::member who = 5u << 13 | 100;
     const auto first = book->open_account(who);
     for (std::uint32_t i = 0; i < detail::ledger::most_shares; ++i)
-        book->post(first, who, detail::entry::one_more, [](std::uint32_t& value, const auto&) { return value-- > 0; });
+        book->post(first, who, detail::posting::one_more, [](std::uint32_t& value, const auto&) { return value-- > 0; });
     CHECK(book->at(first).shares == detail::ledger::most_shares);
-    CHECK(book->post(first, who, detail::entry::one_more, [](std::uint32_t&, const auto&) { return true; }) == detail::posted::moved);
+    CHECK(book->post(first, who, detail::posting::one_more, [](std::uint32_t&, const auto&) { return true; }) == detail::posted::moved);
     CHECK(book->open_account(who) != first);
     book->close_the_dead(detail::registry::here(), [](std::uint32_t& value, const auto& its) { value += its.shares; });
     CHECK(book->value() == 100000);

@@ -13,7 +13,7 @@ using namespace sync_test;
 
 namespace {
 
-task<> read(coproc::shared_mutex m, shared_value<int> holding)
+task<> be_reader(coproc::shared_mutex m, shared_value<int> holding)
 {
     auto first = co_await m.acquire_shared();
     auto second = co_await m.acquire_shared();
@@ -21,7 +21,7 @@ task<> read(coproc::shared_mutex m, shared_value<int> holding)
     co_await wait_for_the_end();
 }
 
-task<> write(coproc::shared_mutex m, shared_value<int> holding)
+task<> be_writer(coproc::shared_mutex m, shared_value<int> holding)
 {
     auto held = co_await m.acquire();
     holding.fetch_add(1);
@@ -30,7 +30,7 @@ task<> write(coproc::shared_mutex m, shared_value<int> holding)
 
 task<> write_soon(coproc::shared_mutex m, shared_value<int> asleep)
 {
-    auto writer = co_await spawn(write(m, asleep));
+    auto writer = co_await spawn(be_writer(m, asleep));
     asleep.fetch_add(10);
     co_await wait_for_the_end();
 }
@@ -170,8 +170,8 @@ TEST_CASE("the shares of readers that are killed come back, and so does the plac
     in_loop([]() -> task<> {
         coproc::shared_mutex m;
         shared_value<int> holding, asleep;
-        auto first = co_await process::start(read, m, holding);
-        auto second = co_await process::start(read, m, holding);
+        auto first = co_await process::start(be_reader, m, holding);
+        auto second = co_await process::start(be_reader, m, holding);
         co_await reaches(holding, 2);
         auto waits = co_await process::start(write_soon, m, asleep);
         co_await reaches(asleep, 10);
@@ -195,7 +195,7 @@ TEST_CASE("who has a shared mutex after a writer that was killed is told, until 
     in_loop([]() -> task<> {
         coproc::shared_mutex m;
         shared_value<int> holding;
-        auto p = co_await process::start(write, m, holding);
+        auto p = co_await process::start(be_writer, m, holding);
         co_await reaches(holding, 1);
         CHECK_FALSE(m.try_acquire_shared());
         p.kill();
@@ -267,9 +267,10 @@ TEST_CASE("a shared mutex can be had again when readers and writers were killed 
             for (int i = 0; i < 3; ++i)
                 all.push_back(co_await process::start(all_for_ever, m, began));
             co_await reaches(began, 3);
-            for (int i = 0; i < 3 * round; ++i)
+            for (int i = 0; i < 3 * round; ++i) {
                 auto turn = i % 3 == 0 ? m.acquire() : m.acquire_shared();
-        auto held = co_await std::move(turn);
+                auto held = co_await std::move(turn);
+            }
             for (auto& p : all)
                 p.kill();
             auto held = co_await m.acquire();
