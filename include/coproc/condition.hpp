@@ -30,8 +30,9 @@ namespace coproc {
 /// Cancel:   operation_aborted; the guard is empty then, as getting the lock back could take for ever. No notification is lost.
 /// Lifetime: lives as long as any handle; see detail::shared_object. 1024 bytes of shared memory, no descriptor of its own.
 /// Errors:   std::system_error as for a mutex, and when more than 96 processes wait at the same time.
-/// Cost:     acquire: that of a mutex. A notification: one atomic instruction and one message for each that it wakes; no
-///           system call if nobody waits. Thread-safe.
+/// Cost:     acquire: that of a mutex. A notification: one atomic instruction, and one message for each event loop and each
+///           blocked thread of the process that it goes to, whose waiters all look whether it is theirs; no system call if
+///           nobody waits. Thread-safe.
 class condition : public detail::shared_object {
 public:
     condition() noexcept;

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <mutex>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace coproc::detail {
 namespace {
@@ -37,6 +41,24 @@ bool change(std::atomic<std::uint64_t>& place, F f) noexcept
         if (place.compare_exchange_weak(word, make(its)))
             return true;
     }
+}
+
+// Those of this process that wait, in the order they came: notifications are theirs in that order, so that nobody takes one
+// that was there before him.
+struct waiters_here {
+    std::mutex mutex;
+    std::uint64_t stamp = os::process_stamp();
+    std::unordered_map<const condition_state*, std::vector<const condition_wait*>> in_order;
+};
+
+waiters_here& waiting_here()
+{
+    static std::mutex mutex;
+    static waiters_here* instance = new waiters_here; // never destroyed: coroutines may be so late
+    std::scoped_lock lock{mutex};
+    if (instance->stamp != os::process_stamp())
+        instance = new waiters_here; // in a copy of a process nobody waits
+    return *instance;
 }
 
 // The process that one of those that wait in it was told; 0: nobody waits.
@@ -82,6 +104,7 @@ std::uint32_t notify(condition_state& s, const registry& all, std::uint32_t coun
     return told;
 }
 
+// Under the lock of those that wait here, so that a process has one line.
 void condition_wait::join()
 {
     auto self = all_.self();
@@ -104,55 +127,63 @@ void condition_wait::join()
         its = {};
         return true;
     };
+    std::scoped_lock lock{waiting_here().mutex};
+    auto& mine = waiting_here().in_order[&state_];
+    mine.reserve(mine.size() + 1);
     if (!enter(is_mine) && !enter(is_free) && !enter(is_not_used))
         throw std::system_error{EAGAIN, std::generic_category(), "more than 96 processes wait for a condition"};
+    mine.push_back(this);
     joined_ = true;
 }
 
-// Changes one of this process's lines.
+// Changes this process's line as `f(line, told)` does; told: this one is among those that are notified, the first to come.
 template <class F>
 bool condition_wait::change_mine(F f) noexcept
 {
-    return std::ranges::any_of(state_.waiters, [&](auto& place) {
-        return change(place, [&](line& its) { return its.owner == all_.self() && its.waiting > 0 && f(its); });
+    std::scoped_lock lock{waiting_here().mutex};
+    auto found = waiting_here().in_order.find(&state_);
+    auto& mine = found->second;
+    auto me = std::ranges::find(mine, this);
+    auto rank = me - mine.begin();
+    bool done = std::ranges::any_of(state_.waiters, [&](auto& place) {
+        return change(place, [&](line& its) {
+            return its.owner == all_.self() && its.waiting > 0 && f(its, rank < static_cast<std::ptrdiff_t>(its.notified));
+        });
     });
+    if (done) {
+        joined_ = false;
+        mine.erase(me);
+        if (mine.empty())
+            waiting_here().in_order.erase(found);
+    }
+    return done;
 }
 
 bool condition_wait::claim() noexcept
 {
-    bool more = false;
-    bool done = change_mine([&](line& its) {
-        if (its.notified == 0)
-            return false;
-        --its.waiting;
-        more = --its.notified > 0;
-        return true;
+    return change_mine([](line& its, bool told) {
+        its.waiting -= told ? 1 : 0;
+        its.notified -= told ? 1 : 0;
+        return told;
     });
-    if (more) // a party wakes one of its waiters at a time
-        wake_process(state_.waiting, all_.self(), all_);
-    return done;
 }
 
 void condition_wait::leave() noexcept
 {
-    if (!std::exchange(joined_, false) || stamp_ != os::process_stamp())
+    if (!joined_ || stamp_ != os::process_stamp())
         return;
-    bool more = false;
-    bool done = change_mine([&](line& its) {
-        more = its.notified > 0;
-        return its.notified < its.waiting && its.waiting-- != 0;
-    });
-    if (done) {
-        if (more) // perhaps this one was woken for it
-            wake_process(state_.waiting, all_.self(), all_);
-        return;
-    }
-    change_mine([](line& its) { // each of those that wait is told: another process gets what this one was told
+    bool to_the_next_here = false, to_others = false;
+    change_mine([&](line& its, bool told) {
+        to_others = told && its.notified == its.waiting;
+        to_the_next_here = told && !to_others;
         --its.waiting;
-        --its.notified;
+        its.notified -= to_others ? 1 : 0;
         return true;
     });
-    notify(state_, all_, 1);
+    if (to_others)
+        notify(state_, all_, 1);
+    if (to_the_next_here)
+        wake_process(state_.waiting, all_.self(), all_);
 }
 
 bool condition_wait::try_now(member, unsigned)
@@ -163,8 +194,7 @@ bool condition_wait::try_now(member, unsigned)
         return false;
     }
     give_what_the_dead_did_not_take(state_, all_);
-    joined_ = !claim();
-    return !joined_;
+    return claim();
 }
 
 } // namespace coproc::detail

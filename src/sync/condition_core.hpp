@@ -1,8 +1,8 @@
 // How processes agree on who is notified. No waiting here: see waiting.hpp.
 //
 // For each process that waits, one word: owner (32), waiting (16), notified (16). A notification is given to a process with
-// more that wait than are notified; any of its waiters takes it that was woken. So notifications are never more than those
-// that wait, and none is left for who comes later.
+// more that wait than are notified, and is taken there by the one that has waited longest. So notifications are never more than
+// those that wait, and none is left for who comes later.
 //
 //   - Who leaves without one (cancelled, out of time) hands on what is too many then.
 //   - What a dead process was given and didn't take is given to another one by whoever notices. If that one dies meanwhile,
@@ -46,7 +46,7 @@ public:
     condition_wait& operator=(const condition_wait&) = delete;
 
     [[nodiscard]] gate& place() const noexcept { return state_.waiting; }
-    [[nodiscard]] static wakes how() noexcept { return wakes::one; }
+    [[nodiscard]] static wakes how() noexcept { return wakes::all; }
     /// Throws std::system_error when too many processes wait.
     bool try_now(member sleeper, unsigned tries);
     void pass_on(member) noexcept { leave(); }

@@ -124,6 +124,7 @@ TEST_CASE("without a permit a try is false at once, and one with a time after th
         auto one = co_await s.try_acquire_for(0s);
         CHECK(one);
     });
+    REQUIRE(s.try_lock());
     const auto begin = std::chrono::steady_clock::now();
     CHECK_FALSE(s.try_lock_for(20ms));
     CHECK(std::chrono::steady_clock::now() - begin >= 20ms);
