@@ -1,5 +1,8 @@
 #include "sync/parties.hpp"
 
+#include "sync/arena.hpp"
+#include "sync/condition_core.hpp"
+
 #include <coproc/condition.hpp>
 
 #include <csignal>
@@ -183,6 +186,44 @@ TEST_CASE("a cancelled wait hands its notification on, and leaves the lock to ot
         CHECK(c.notify_one() == 0);
         CHECK(c.try_acquire());
     });
+}
+
+TEST_CASE("a notification whose only waiter here is cancelled goes to another process")
+{
+    in_loop([]() -> task<> {
+        condition c;
+        shared_value<int> asleep, woken, none;
+        auto here = co_await spawn(wait_and_count(c, none)); // the first to come is the first to be told
+        auto p = co_await process::start(waiters, c, 1, asleep, woken);
+        co_await reaches(asleep, 1);
+        CHECK(c.notify_one() == 1);
+        here.cancel();
+        const bool cancelled = co_await here.was_cancelled();
+        CHECK(cancelled);
+        co_await reaches(woken, 1);
+        co_await p.join();
+        CHECK(none.load() == 0);
+    });
+}
+
+TEST_CASE("a notification is for those that waited then, not for who came later")
+{
+    auto place = detail::make_object(detail::object_kind::condition, sizeof(detail::condition_state), 0);
+    auto& state = *reinterpret_cast<detail::condition_state*>(place->at);
+    auto& all = detail::registry::here();
+    mutex_guard held;
+    detail::condition_wait first{state, all, held}, second{state, all, held}, third{state, all, held};
+    CHECK_FALSE(first.try_now(0, 0));
+    CHECK_FALSE(second.try_now(0, 0));
+    CHECK(detail::notify(state, all, 1) == 1);
+    CHECK_FALSE(third.try_now(0, 0));
+    CHECK_FALSE(third.try_now(0, 1));
+    CHECK_FALSE(second.try_now(0, 1));
+    CHECK(first.try_now(0, 1));
+    CHECK(detail::notify(state, all, 5) == 2);
+    second.pass_on(0); // what it was told, nobody is left to be told
+    CHECK(third.try_now(0, 2));
+    CHECK(detail::notify(state, all, 1) == 0);
 }
 
 TEST_CASE("a process that is killed while it waits is skipped, also when it was notified")

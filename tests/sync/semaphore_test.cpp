@@ -51,6 +51,15 @@ task<> wait_in_vain(semaphore s, shared_value<int> asleep)
     co_await wait_for_the_end();
 }
 
+task<> take_and_tell(semaphore s, shared_value<int> asleep, shared_value<int> has_it)
+{
+    int got = 0;
+    auto waiter = co_await spawn(take_one(s, got));
+    asleep.store(1);
+    co_await waiter.join();
+    has_it.store(got);
+}
+
 task<> take_and_give_for_ever(semaphore s, shared_value<int> began)
 {
     began.fetch_add(1);
@@ -208,6 +217,26 @@ TEST_CASE("a wait for a permit that is cancelled leaves no trace, even if it was
         CHECK(too);
         s.release();
         CHECK(s.value() == 1);
+    });
+}
+
+TEST_CASE("a wait for a permit that is cancelled while it is being woken wakes another process's")
+{
+    in_loop([]() -> task<> {
+        semaphore s;
+        shared_value<int> asleep, has_it;
+        int got = 0;
+        auto here = co_await spawn(take_one(s, got)); // the first to leave word is the first to be woken
+        auto p = co_await process::start(take_and_tell, s, asleep, has_it);
+        co_await reaches(asleep, 1);
+        s.release();
+        here.cancel();
+        const bool cancelled = co_await here.was_cancelled();
+        CHECK(cancelled);
+        co_await reaches(has_it, 1);
+        co_await p.join();
+        CHECK(got == 0);
+        CHECK(s.value() == 0);
     });
 }
 
