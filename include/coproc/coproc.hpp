@@ -3,13 +3,18 @@
 
 #include <coproc/as_completed.hpp>
 #include <coproc/async_result.hpp>
+#include <coproc/barrier.hpp>
 #include <coproc/bind_front.hpp>
+#include <coproc/bounded_semaphore.hpp>
 #include <coproc/call.hpp>
+#include <coproc/condition.hpp>
 #include <coproc/connection.hpp>
 #include <coproc/cpu_count.hpp>
 #include <coproc/error.hpp>
+#include <coproc/event.hpp>
 #include <coproc/exit_status.hpp>
 #include <coproc/joinable_queue.hpp>
+#include <coproc/latch.hpp>
 #include <coproc/listener.hpp>
 #include <coproc/mutex.hpp>
 #include <coproc/outcome.hpp>
@@ -21,11 +26,14 @@
 #include <coproc/process_options.hpp>
 #include <coproc/progress.hpp>
 #include <coproc/queue.hpp>
+#include <coproc/recursive_mutex.hpp>
 #include <coproc/remote_call.hpp>
 #include <coproc/run.hpp>
+#include <coproc/semaphore.hpp>
 #include <coproc/serialize.hpp>
 #include <coproc/shared_array.hpp>
 #include <coproc/shared_memory.hpp>
+#include <coproc/shared_mutex.hpp>
 #include <coproc/shared_value.hpp>
 #include <coproc/start_method.hpp>
 #include <coproc/stream.hpp>

@@ -51,6 +51,12 @@ public:
     using error::error;
 };
 
+/// A barrier at which not all will meet: a party died, was cancelled or ran out of time while it waited, or gave up.
+class broken_barrier : public error {
+public:
+    using error::error;
+};
+
 /// The process of a task died before it gave a result. No other task is harmed.
 class worker_crashed : public error {
 public:

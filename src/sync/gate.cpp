@@ -31,6 +31,11 @@ bool has_place(const gate& at, member sleeper) noexcept
     return std::ranges::any_of(at.waiting, [&](auto& place) { return place.load() == sleeper; });
 }
 
+bool has_word(const gate& at) noexcept
+{
+    return at.crowd.load() != 0 || std::ranges::any_of(at.waiting, [](auto& place) { return place.load() != 0; });
+}
+
 bool wake_one(gate& at, const registry& all) noexcept
 {
     auto first = at.turn.fetch_add(1, std::memory_order_relaxed);
@@ -53,6 +58,15 @@ void wake_all(gate& at, const registry& all) noexcept
 {
     for (auto& place : at.waiting)
         if (member there = place.load(); there != 0 && place.compare_exchange_strong(there, 0))
+            all.ring(there);
+    if (at.crowd.load() != 0 && at.crowd.exchange(0) != 0)
+        all.ring_all();
+}
+
+void wake_process(gate& at, member process, const registry& all) noexcept
+{
+    for (auto& place : at.waiting)
+        if (member there = place.load(); there != 0 && all.process_of(there) == process && place.compare_exchange_strong(there, 0))
             all.ring(there);
     if (at.crowd.load() != 0 && at.crowd.exchange(0) != 0)
         all.ring_all();

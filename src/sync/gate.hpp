@@ -31,8 +31,12 @@ enum class word { none, in_its_place, in_the_crowd };
 /// Takes it back from its place, if it is still there.
 void take_word_back(gate& at, member sleeper) noexcept;
 [[nodiscard]] bool has_place(const gate& at, member sleeper) noexcept;
+/// Whether anybody left word: a look costs less than waking nobody.
+[[nodiscard]] bool has_word(const gate& at) noexcept;
 /// Wakes one sleeper, and now and then the whole crowd, as it does if nobody else is there. False: there was none.
 bool wake_one(gate& at, const registry& all) noexcept;
 void wake_all(gate& at, const registry& all) noexcept;
+/// Wakes the sleepers of one process, and whoever may be in the crowd.
+void wake_process(gate& at, member process, const registry& all) noexcept;
 
 } // namespace coproc::detail

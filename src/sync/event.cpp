@@ -1,0 +1,75 @@
+#include <coproc/event.hpp>
+
+#include "sync/mutex_object.hpp"
+#include "sync/waiting.hpp"
+
+namespace coproc {
+
+using namespace detail;
+
+namespace {
+
+struct event_state {
+    object_header header;
+    std::atomic<std::uint64_t> word; ///< times that it was set * 2 + whether it is
+    gate waiting;
+};
+
+event_state& state_at(std::byte* place) { return *reinterpret_cast<event_state*>(place); }
+
+class event_wait {
+public:
+    explicit event_wait(event_state& s) noexcept : state_{s}, begin_{s.word.load() / 2} {}
+
+    [[nodiscard]] gate& place() const noexcept { return state_.waiting; }
+    [[nodiscard]] static wakes how() noexcept { return wakes::all; }
+    [[nodiscard]] bool try_now(member, unsigned) const noexcept
+    {
+        auto word = state_.word.load();
+        return word % 2 != 0 || word / 2 != begin_;
+    }
+    static void pass_on(member) noexcept {}
+
+private:
+    event_state& state_;
+    std::uint64_t begin_;
+};
+
+task<bool> wait_by(std::shared_ptr<object_place> place, sleep_limit until)
+{
+    event_wait wait{state_at(place->at)};
+    if (wait.try_now(0, 0))
+        co_return true;
+    auto turn = wait_for_turn(wait, until);
+    bool woken = co_await std::move(turn);
+    co_return woken || wait.try_now(0, 0);
+}
+
+task<> wait_at(std::shared_ptr<object_place> place)
+{
+    auto wait = wait_by(std::move(place), sleep_limit::max());
+    static_cast<void>(co_await std::move(wait));
+}
+
+} // namespace
+
+event::event() noexcept : shared_object{object_kind::event, sizeof(event_state)} {}
+
+void event::set() const
+{
+    auto& s = state_at(get());
+    auto word = s.word.load();
+    do
+        if (word % 2 != 0)
+            return;
+    while (!s.word.compare_exchange_weak(word, word + 3));
+    if (has_word(s.waiting))
+        wake_all(s.waiting, registry::here());
+}
+
+void event::clear() const { state_at(get()).word.fetch_and(~std::uint64_t{1}); }
+bool event::is_set() const { return state_at(get()).word.load() % 2 != 0; }
+task<> event::wait() const { return wait_at(place()); }
+task<bool> event::wait_for(std::chrono::nanoseconds time) const { return wait_by(place(), limit_in(time)); }
+
+} // namespace coproc

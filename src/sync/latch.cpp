@@ -1,0 +1,80 @@
+#include <coproc/latch.hpp>
+
+#include "sync/mutex_object.hpp"
+#include "sync/waiting.hpp"
+
+#include <coproc/error.hpp>
+
+namespace coproc {
+
+using namespace detail;
+
+namespace {
+
+struct latch_state {
+    object_header header;
+    std::atomic<std::uint32_t> count;
+    gate waiting;
+};
+
+latch_state& state_at(std::byte* place) { return *reinterpret_cast<latch_state*>(place); }
+
+class latch_wait {
+public:
+    explicit latch_wait(latch_state& s) noexcept : state_{s} {}
+
+    [[nodiscard]] gate& place() const noexcept { return state_.waiting; }
+    [[nodiscard]] static wakes how() noexcept { return wakes::all; }
+    [[nodiscard]] bool try_now(member, unsigned) const noexcept { return state_.count.load() == 0; }
+    static void pass_on(member) noexcept {}
+
+private:
+    latch_state& state_;
+};
+
+task<bool> wait_by(std::shared_ptr<object_place> place, sleep_limit until)
+{
+    latch_wait wait{state_at(place->at)};
+    if (wait.try_now(0, 0))
+        co_return true;
+    auto turn = wait_for_turn(wait, until);
+    bool woken = co_await std::move(turn);
+    co_return woken || wait.try_now(0, 0);
+}
+
+task<> wait_at(std::shared_ptr<object_place> place)
+{
+    auto wait = wait_by(std::move(place), sleep_limit::max());
+    static_cast<void>(co_await std::move(wait));
+}
+
+} // namespace
+
+latch::latch() noexcept : shared_object{object_kind::latch, sizeof(latch_state)} {}
+
+latch::latch(std::uint32_t count) : latch{} { state_at(get()).count = count; }
+
+void latch::count_down(std::uint32_t by) const
+{
+    auto& s = state_at(get());
+    auto count = s.count.load();
+    do
+        if (by > count)
+            throw usage_error{"a latch was counted down below zero"};
+    while (!s.count.compare_exchange_weak(count, count - by));
+    if (count == by && has_word(s.waiting))
+        wake_all(s.waiting, registry::here());
+}
+
+bool latch::try_wait() const { return value() == 0; }
+std::uint32_t latch::value() const { return state_at(get()).count.load(); }
+task<> latch::wait() const { return wait_at(place()); }
+task<bool> latch::wait_for(std::chrono::nanoseconds time) const { return wait_by(place(), limit_in(time)); }
+
+task<> latch::arrive_and_wait(std::uint32_t by) const
+{
+    count_down(by);
+    return wait();
+}
+
+} // namespace coproc
