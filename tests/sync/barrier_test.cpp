@@ -253,6 +253,7 @@ TEST_CASE("a process that dies after any instruction of arriving at a barrier ha
             INFO("killed after instruction " << n << ", arrived: " << arrived);
             REQUIRE((!arrived || detail::is_broken(b, all)));
         },
+        5,
     });
     if (instructions == 0)
         WARN("children can't be traced here: not tested");

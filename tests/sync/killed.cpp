@@ -10,9 +10,9 @@ namespace sync_test {
 namespace {
 
 #ifdef COPROC_TEST_IS_SANITIZED
-constexpr int each = 7;
+constexpr int sparse = 7;
 #else
-constexpr int each = 1;
+constexpr int sparse = 1;
 #endif
 
 bool is_stopped(int status, int signal) { return WIFSTOPPED(status) && WSTOPSIG(status) == signal; }
@@ -21,7 +21,7 @@ bool is_stopped(int status, int signal) { return WIFSTOPPED(status) && WSTOPSIG(
 
 int killed_after_each_instruction(const life_of_a_copy& life)
 {
-    for (int count = 0;; count += each) {
+    for (int count = 0;; count += life.each * sparse) {
         life.prepare();
         pid_t child = ::fork();
         if (child == 0) {

@@ -130,10 +130,11 @@ struct life_of_a_copy {
     std::function<void()> first;      ///< in the copy, unharmed
     std::function<void()> body;       ///< in the copy, which is killed
     std::function<void(int)> check;   ///< after that, with the number of instructions
+    int each = 1;                     ///< only after every so many instructions: the time grows with their square
 };
 
 /// Kills a copy of this process, made by fork, after one instruction of `body`, another one after two, and so on to the end
-/// (under a sanitizer after every seventh). Gives the number of instructions; 0: nobody may trace his children here.
+/// (under a sanitizer seven times fewer). Gives the number of instructions; 0: nobody may trace his children here.
 int killed_after_each_instruction(const life_of_a_copy& life);
 
 } // namespace sync_test

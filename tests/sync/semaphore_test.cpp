@@ -287,7 +287,7 @@ TEST_CASE("a process that dies after any instruction of taking a permit and givi
     const int instructions = killed_after_each_instruction({[] {}, take_and_give, take_and_give, [&](int n) {
                                                                 INFO("killed after instruction " << n);
                                                                 REQUIRE(permits_of(s) == 1);
-                                                            }});
+                                                            }, 1});
     if (instructions == 0)
         WARN("children can't be traced here: not tested");
     else

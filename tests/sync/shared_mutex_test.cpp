@@ -230,7 +230,7 @@ TEST_CASE("a process that dies after any instruction of reading or writing leave
                                                                 auto held = m.try_acquire();
                                                                 REQUIRE(held);
                                                                 told += held->owner_died() ? 1 : 0;
-                                                            }});
+                                                            }, 3});
     if (instructions == 0)
         WARN("children can't be traced here: not tested");
     else
