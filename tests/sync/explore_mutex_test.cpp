@@ -30,8 +30,10 @@ struct exploration {
     bool deaf = false, deaths_untold = false;
     std::vector<std::size_t> late; ///< not in the table from the beginning
     std::uint32_t first_turn = 0;  ///< which of the gate's places is looked at first
+    std::array<std::unique_ptr<virtual_party>, world::most> parties; ///< as a loop's, they stay when their sleepers leave
     schedule all;
 
+    virtual_party& party() { return *(parties[this_process()] = std::make_unique<virtual_party>()); }
     void entered(taken how)
     {
         if (all.ghosts())
@@ -58,6 +60,7 @@ struct exploration {
             mutex.waiting.turn.put(first_turn);
             inside.reset();
             must_be_told = false;
+            parties = {};
             here = {};
             here.deaf = deaf;
             here.deaths_untold = deaths_untold;
@@ -122,7 +125,7 @@ template <class W = impatient_wait>
 std::function<void()> contender(exploration& e, int rounds = 1, bool enters_late = false)
 {
     return [&e, rounds, enters_late] {
-        virtual_party party;
+        auto& party = e.party();
         if (enters_late)
             enters();
         auto& all = registry::here();
@@ -145,7 +148,7 @@ std::function<void()> contender(exploration& e, int rounds = 1, bool enters_late
 /// Two coroutines of one loop. A cancellation hits the one that came first.
 void two_coroutines(exploration& e)
 {
-    virtual_party party;
+    auto& party = e.party();
     auto& all = registry::here();
     struct one {
         std::optional<impatient_wait> wait;
