@@ -96,8 +96,6 @@ void party::begin(const std::shared_ptr<sleeper>& s, gate& at, wakes how)
 
 void party::end(const std::shared_ptr<sleeper>& s, gate& at) noexcept
 {
-    if (!is_ours())
-        return;
     std::scoped_lock lock{mutex_};
     auto found = lines_.find(&at);
     if (found == lines_.end())
@@ -105,10 +103,10 @@ void party::end(const std::shared_ptr<sleeper>& s, gate& at) noexcept
     std::erase(found->second.waiting, s);
     if (!found->second.waiting.empty())
         return;
-    if (found->second.left == word::in_its_place)
+    if (found->second.left == word::in_its_place && is_ours())
         take_word_back(at, self_);
     lines_.erase(found);
-    if (lines_.empty()) {
+    if (lines_.empty() && is_ours()) {
         all_.set_sleeping(self_, false);
         ends();
     }
