@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-coproc::task<> read(coproc::queue<std::string> lines)
+coproc::task<> read_lines(coproc::queue<std::string> lines)
 {
     for (std::string line : {"to be or not", "to be that is", "the question"})
         co_await lines.put(line);
@@ -27,7 +27,7 @@ coproc::task<> async_main()
     coproc::queue<int> counts{2};
     coproc::shared_value<int> still_here{2};
 
-    auto reader = co_await coproc::process::start(read, lines);
+    auto reader = co_await coproc::process::start(read_lines, lines);
     auto first = co_await coproc::process::start(count_letters, lines, counts, still_here);
     auto second = co_await coproc::process::start(count_letters, lines, counts, still_here);
     int sum = 0;
