@@ -394,7 +394,7 @@ namespace {
 
 task<> finish_items(joinable_queue<int> q)
 {
-    while (co_await q.get())
+    while (auto item = co_await q.get())
         q.task_done();
 }
 

@@ -323,7 +323,7 @@ TEST_CASE("coroutines and generators report where a worker runs one at a time; o
         REQUIRE(heard.reports().size() == 1);
         CHECK(heard.reports()[0].text == "coroutine");
         auto stream = pool.apply({.on_progress = std::ref(items)}, generator_reports, 5);
-        while (co_await stream.next())
+        while (auto item = co_await stream.next())
             ;
         CHECK(items.reports().size() == 5);
         check_counts(items, 1, 1);
@@ -349,7 +349,7 @@ TEST_CASE("what on_progress throws cancels the call and is thrown by it")
         auto stream = pool.imap(twice, inputs, {.on_progress = objects});
         std::exception_ptr thrown;
         try {
-            while (co_await stream.next())
+            while (auto item = co_await stream.next())
                 ;
         } catch (...) {
             thrown = std::current_exception();

@@ -596,7 +596,7 @@ TEST_CASE("a loop that is destroyed while its generator waits ends the stream")
     {
         asio::io_context loop;
         auto use = [](coproc::stream<int>& s) -> coproc::task<> {
-            while (co_await s.next())
+            while (auto item = co_await s.next())
                 ;
         };
         asio::co_spawn(loop, use(stream), asio::detached);
@@ -616,7 +616,7 @@ TEST_CASE("a stream that goes before its loop, in the middle of a next, is destr
         asio::io_context loop;
         auto stream = until_cancelled(seen);
         auto use = [](coproc::stream<int>& s) -> coproc::task<> {
-            while (co_await s.next())
+            while (auto item = co_await s.next())
                 ;
         };
         asio::co_spawn(loop, use(stream), asio::detached);

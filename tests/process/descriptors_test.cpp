@@ -49,7 +49,7 @@ TEST_CASE("processes hold equally many descriptors, whatever their siblings hold
     });
 }
 
-TEST_CASE("a fresh process holds its standard streams, the lifeline and the program's file, nothing else", "[CTX-021]")
+TEST_CASE("a fresh process holds its standard streams, the lifeline, its executable and the program's table, nothing else", "[CTX-021]")
 {
     const auto method = GENERATE(start_method::forkserver, start_method::spawn);
     INFO("start method " << to_string(method));
@@ -69,7 +69,7 @@ TEST_CASE("a fresh process holds its standard streams, the lifeline and the prog
             CHECK(target != "/dev/zero");
             CHECK_THAT(target, !Catch::Contains("socket:"));
         }
-        CHECK(others == 2);
+        CHECK(others == 3);
         CHECK(held.at(0) == "/dev/null");
     });
     ::close(foreign);

@@ -119,7 +119,7 @@ std::map<unsigned long, std::string> memory_files_mapped_by(pid_t process)
     std::istringstream maps{read_text(folder_of(process) / "maps")};
     for (std::string line; std::getline(maps, line);) {
         const auto name = line.find("/memfd:");
-        if (name == std::string::npos)
+        if (name == std::string::npos || line.find("coproc program", name) != std::string::npos)
             continue;
         std::string range, access, offset, device;
         unsigned long inode = 0;

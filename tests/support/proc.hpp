@@ -29,7 +29,8 @@ namespace support {
 /// Thread numbers of the process and their names.
 [[nodiscard]] std::map<pid_t, std::string> threads_of(pid_t process);
 
-/// Mappings of anonymous memory files, once for each file: inode → "/memfd:name (deleted)".
+/// Mappings of anonymous memory files, once for each file: inode → "/memfd:name (deleted)"; without the table that every
+/// program has.
 [[nodiscard]] std::map<unsigned long, std::string> memory_files_mapped_by(pid_t process);
 
 /// One letter as in ps: R, S, D, T (stopped), Z (ended, not yet reaped); '\0' if there is no such process.
