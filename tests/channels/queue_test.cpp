@@ -3,6 +3,7 @@
 
 #include <coproc/joinable_queue.hpp>
 #include <coproc/mutex.hpp>
+#include <coproc/pool.hpp>
 #include <coproc/process.hpp>
 #include <coproc/queue.hpp>
 #include <coproc/shared_value.hpp>
@@ -134,7 +135,7 @@ TEST_CASE("an empty queue gives nothing at once, or after the time that is given
     });
 }
 
-TEST_CASE("a closed queue takes nothing more and gives what is left, then the end", "[QUE-007]")
+TEST_CASE("a closed queue takes nothing more and gives what is left, then the end", "[QUE-007][QUE-009]")
 {
     in_loop([]() -> task<> {
         queue<int> q;
@@ -502,6 +503,49 @@ TEST_CASE("someone who waits for an item gets it although others that waited wer
         }
         q.close();
         CHECK((co_await waiting.front().join()).ok());
+    });
+}
+
+namespace {
+
+task<int> converse(queue<int> questions, queue<int> answers)
+{
+    int count = 0;
+    while (auto question = co_await questions.get()) {
+        co_await answers.put(2 * *question);
+        ++count;
+    }
+    co_return count;
+}
+
+} // namespace
+
+TEST_CASE("a running task of a pool and its caller exchange messages, and its result follows", "[EXE-039]")
+{
+    in_loop([]() -> task<> {
+        coproc::pool pool{1};
+        queue<int> questions, answers;
+        auto submitted = pool.submit(converse, questions, answers);
+        for (int i = 0; i < 5; ++i) {
+            co_await questions.put(i);
+            CHECK((co_await answers.get()) == 2 * i);
+        }
+        CHECK_FALSE(submitted.ready());
+        questions.close();
+        CHECK((co_await submitted.get()) == 5);
+    });
+}
+
+TEST_CASE("parent and child see the same emptiness", "[QUE-010]")
+{
+    in_loop([]() -> task<> {
+        coproc::pool pool{1};
+        queue<int> q;
+        auto is_empty = [](queue<int> theirs) { return theirs.empty(); };
+        CHECK(co_await pool.apply(is_empty, q));
+        co_await q.put(1);
+        CHECK_FALSE(co_await pool.apply(is_empty, q));
+        CHECK_FALSE(q.empty());
     });
 }
 
