@@ -83,6 +83,9 @@ public:
     void close() const { detail::close_queue(*handle_.core()); }
     [[nodiscard]] bool closed() const { return detail::queue_is_closed(*handle_.core()); }
 
+    /// For the library.
+    [[nodiscard]] const detail::queue_handle& handle() const noexcept { return handle_; }
+
     template <class Archive>
     void save(Archive& archive) const
     {

@@ -3,6 +3,7 @@
 
 #include <coproc/connection.hpp>
 #include <coproc/process.hpp>
+#include <coproc/queue.hpp>
 #include <coproc/task.hpp>
 
 #include <chrono>
@@ -42,6 +43,16 @@ waitable waitable_of(const std::chrono::duration<Rep, Period>& time)
 }
 
 template <class T>
+waitable waitable_of(const queue<T>& q)
+{
+    auto core = q.handle().core();
+    waitable result;
+    result.is_ready = [core] { return queue_size(*core) > 0 || queue_is_closed(*core); };
+    result.wait = [core] { return wait_for_item(core); };
+    return result;
+}
+
+template <class T>
 void add_waitable(std::vector<waitable>& to, T& what)
 {
     if constexpr (std::ranges::range<T>) {
@@ -57,9 +68,9 @@ task<std::vector<std::size_t>> wait_any_of(std::vector<waitable> what);
 
 /// Completes when at least one of its arguments is ready, and gives the positions of all that are, in rising order.
 ///
-/// Arguments: connections (ready when there is something to receive, or the end), processes (that ended), durations from
-///            now and points of time of the steady clock, `readable` descriptors; and ranges of these, whose elements count
-///            one by one. They must not be moved or destroyed meanwhile.
+/// Arguments: connections (ready when there is something to receive, or the end), queues (when there is an item, or the end),
+///            processes (that ended), durations from now and points of time of the steady clock, `readable` descriptors; and
+///            ranges of these, whose elements count one by one. They must not be moved or destroyed meanwhile.
 /// Nothing is taken away: what is ready is so again at the next call, until it is received. A connection is ready with the
 /// first bytes of a message: receiving it may wait for the rest.
 /// Throws: usage_error for an empty connection or process, or for nothing at all to wait for; std::system_error.

@@ -199,6 +199,15 @@ got_item get_item_now(queue_core& queue, buffer& item)
     return as_got(what);
 }
 
+task<> wait_for_item(std::shared_ptr<queue_core> queue)
+{
+    auto& all = registry::here();
+    auto look = [&] { return queue->now().puts != queue->now().gets || queue->is_closed() ? result::done : result::not_now; };
+    auto line = wait_in_line(*queue, queue->control().getters, look, no_limit);
+    co_await std::move(line);
+    tell_getters(*queue, all); // this one may have been woken in place of one that takes it
+}
+
 void close_queue(queue_core& queue)
 {
     auto& all = registry::here();

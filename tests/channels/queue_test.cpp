@@ -7,6 +7,7 @@
 #include <coproc/process.hpp>
 #include <coproc/queue.hpp>
 #include <coproc/shared_value.hpp>
+#include <coproc/wait_any.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/steady_timer.hpp>
@@ -533,6 +534,41 @@ TEST_CASE("a running task of a pool and its caller exchange messages, and its re
         CHECK_FALSE(submitted.ready());
         questions.close();
         CHECK((co_await submitted.get()) == 5);
+    });
+}
+
+TEST_CASE("wait_any wakes for an item of a queue, takes nothing, and leaves it to whoever gets it", "[CON-013]")
+{
+    in_loop([]() -> task<> {
+        queue<int> first, second;
+        auto p = co_await process::start(put_numbers, second, 1);
+        auto ready = wait_any(first, second);
+        auto which = co_await std::move(ready);
+        CHECK(which == std::vector<std::size_t>{1});
+        CHECK((co_await second.get()) == 0);
+        auto none = wait_any(first, second, 1ms);
+        which = co_await std::move(none);
+        CHECK(which == std::vector<std::size_t>{2});
+        first.close();
+        auto end = wait_any(first, second);
+        which = co_await std::move(end);
+        CHECK(which == std::vector<std::size_t>{0});
+        CHECK((co_await p.join()).ok());
+    });
+}
+
+TEST_CASE("an item that wakes a wait_any also wakes a get that waits")
+{
+    using namespace asio::experimental::awaitable_operators;
+    in_loop([]() -> task<> {
+        queue<int> q;
+        for (int i = 0; i < 20; ++i) {
+            auto p = co_await process::start(put_numbers, q, 2);
+            auto both = wait_any(q) && q.get();
+            static_cast<void>(co_await std::move(both));
+            static_cast<void>(co_await q.get());
+            CHECK((co_await p.join()).ok());
+        }
     });
 }
 

@@ -72,6 +72,9 @@ enum class got_item { item, nothing, end };
 [[nodiscard]] std::optional<got_item> get_item_at_once(queue_core& queue, buffer& item);
 [[nodiscard]] got_item get_item_now(queue_core& queue, buffer& item);
 
+/// Until there is an item, or the end; takes nothing.
+[[nodiscard]] task<> wait_for_item(std::shared_ptr<queue_core> queue);
+
 void close_queue(queue_core& queue);
 [[nodiscard]] bool queue_is_closed(const queue_core& queue);
 [[nodiscard]] std::size_t queue_size(const queue_core& queue);
