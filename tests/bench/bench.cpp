@@ -1,7 +1,9 @@
-// The pool's benchmarks: what starting, calling, mapping, payloads, a crash, a stream, coroutines and a large state cost, with two workers.
-//   bench [W1 W2 W3 W4 W5 W10 W11 W12 state]     all of them without names
+// What starting, calling, mapping, payloads, a crash, a stream, coroutines and a large state cost, with two workers; and what
+// processes share (sharing.cpp).
+//   bench [W1 W2 W3 W4 W5 W6 W7 W8 W10 W11 W12 state]     all of them without names
 // Each figure is one JSON line. They are meant to be compared, as ratios, with others of the same run on the same machine.
 #include "figure.hpp"
+#include "workloads.hpp"
 
 #include <coproc/coproc.hpp>
 
@@ -322,7 +324,8 @@ coproc::task<> state()
 
 coproc::task<> async_main(std::vector<std::string> arguments)
 {
-    std::pair<std::string, coproc::task<> (*)()> all[] = {{"W1", w1}, {"W2", w2}, {"W3", w3}, {"W4", w4}, {"W5", w5}, {"W10", w10}, {"W11", w11}, {"W12", w12}, {"state", state}};
+    std::pair<std::string, coproc::task<> (*)()> all[] = {{"W1", w1}, {"W2", w2}, {"W3", w3}, {"W4", w4}, {"W5", w5}, {"W6", bench::w6}, {"W7", bench::w7}, {"W8", bench::w8},
+                                                          {"W10", w10}, {"W11", w11}, {"W12", w12}, {"state", state}};
     for (auto& [name, workload] : all)
         if (arguments.size() < 2 || std::find(arguments.begin() + 1, arguments.end(), name) != arguments.end())
             co_await workload();
