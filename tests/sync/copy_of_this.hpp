@@ -1,6 +1,8 @@
 // A copy of the test's process by a bare fork, which knows what the test knows.
 #pragma once
 
+#include "process/loop.hpp"
+
 #include <functional>
 #include <utility>
 
@@ -15,8 +17,10 @@ class copy_of_this {
 public:
     explicit copy_of_this(const std::function<int()>& body) : pid_{::fork()}
     {
-        if (pid_ == 0)
+        if (pid_ == 0) {
+            coproc::detail::forget_loops(); // it shares an epoll instance with its original
             ::_exit(body());
+        }
     }
     ~copy_of_this()
     {
