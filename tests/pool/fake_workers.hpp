@@ -264,7 +264,7 @@ public:
     {
         return std::ranges::all_of(workers, [](auto& w) { return w.second.pipe.empty() && !w.second.stopping; })
                && std::ranges::none_of(chunks, [](auto& c) { return c.second.delayed; })
-               && std::ranges::all_of(jobs, [this](auto& j) { return j.second.ended || (!j.second.starved && j.second.given - j.second.consumed < j.second.ahead); });
+               && std::ranges::all_of(jobs, [](auto& j) { return j.second.ended || (!j.second.starved && j.second.given - j.second.consumed < j.second.ahead); });
     }
 
     /// All jobs have ended as they should, and the machine remembers nothing.
