@@ -59,7 +59,8 @@ public:
     bool try_put(const T& item) const { return detail::put_item_now(*handle_.core(), encoded(item)); }
 
     /// Waits for an item. Nothing: it is closed and empty. Cancel: nothing was taken.
-    /// Throws what the item's own serialization throws; the item is lost then.
+    /// Throws what the item's own serialization throws, std::system_error when there are no descriptors left for its handles;
+    /// the item is lost then.
     [[nodiscard]] task<std::optional<T>> get() const { return take(handle_.core(), detail::no_limit); }
     /// Waits for at most `time`. Nothing: the time was up, or it is closed and empty.
     [[nodiscard]] task<std::optional<T>> get_for(std::chrono::nanoseconds time) const { return take(handle_.core(), detail::queue_limit_in(time)); }

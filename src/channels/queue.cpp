@@ -36,11 +36,12 @@ bool try_enter(queue_core& queue, const registry& all) noexcept
     return false;
 }
 
-task<> enter(queue_core& queue, const registry& all)
+// False: the time was up.
+task<bool> enter(queue_core& queue, const registry& all, sleep_limit until)
 {
     mutex_wait wait{queue.control().mutex, all};
-    auto turn = wait_for_turn(wait, sleep_limit::max());
-    co_await std::move(turn);
+    auto turn = wait_for_turn(wait, until);
+    co_return co_await std::move(turn);
 }
 
 // A thread that may not wait long does so here: until whoever copies an item has done so.
@@ -90,8 +91,9 @@ task<result> wait_in_line(queue_core& queue, gate& at, Attempt attempt, sleep_li
         auto s = loop_party::make_sleeper(executor);
         turn_in_line<queue_wait> turn{here, s, wait};
         if (!try_enter(queue, all)) {
-            auto entered = enter(queue, all);
-            co_await std::move(entered);
+            auto entered = enter(queue, all, until);
+            if (!co_await std::move(entered))
+                co_return result::not_now;
         }
         result what;
         {
@@ -302,6 +304,8 @@ std::shared_ptr<queue_core> queue_handle::core() const
         registry::here(); // whoever can change it is known, so that its death is noticed
         core_ = std::make_shared<queue_core>(kind_.type, capacity_, kind_.joinable, kind_.carries_descriptors);
     }
+    if (!core_->is_ours())
+        throw usage_error{"a queue that was inherited by fork can't be used: let the parent send it as an argument"};
     return core_;
 }
 

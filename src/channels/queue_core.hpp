@@ -18,6 +18,7 @@
 
 #include "os/descriptor.hpp"
 #include "os/memory_file.hpp"
+#include "os/stamp.hpp"
 #include "sync/gate.hpp"
 #include "sync/mutex_core.hpp"
 
@@ -77,6 +78,8 @@ public:
 
     [[nodiscard]] queue_control& control() const noexcept { return *reinterpret_cast<queue_control*>(memory_.data()); }
     [[nodiscard]] const attachment& file() const noexcept { return file_; }
+    /// Whether the descriptors are this process's: in a forked copy their numbers may be other files'.
+    [[nodiscard]] bool is_ours() const noexcept { return stamp_ == os::process_stamp(); }
     /// Of the socket; both are none for a queue that carries no descriptors.
     [[nodiscard]] const attachment& putting() const noexcept { return putting_; }
     [[nodiscard]] const attachment& getting() const noexcept { return getting_; }
@@ -110,6 +113,7 @@ private:
 
     attachment file_, putting_, getting_;
     os::mapping memory_; ///< the control
+    std::uint64_t stamp_ = os::process_stamp();
     std::map<std::uint64_t, os::mapping> segments_;
 };
 

@@ -37,18 +37,14 @@ private:
 
 task<bool> wait_by(std::shared_ptr<object_place> place, sleep_limit until)
 {
-    event_wait wait{state_at(place->at)};
-    if (wait.try_now(0, 0))
-        co_return true;
-    auto turn = wait_for_turn(wait, until);
-    bool woken = co_await std::move(turn);
-    co_return woken || wait.try_now(0, 0);
+    auto& state = state_at(place->at);
+    return wait_until_met(std::move(place), event_wait{state}, until);
 }
 
 task<> wait_at(std::shared_ptr<object_place> place)
 {
-    auto wait = wait_by(std::move(place), sleep_limit::max());
-    static_cast<void>(co_await std::move(wait));
+    auto& state = state_at(place->at);
+    return wait_until_met(std::move(place), event_wait{state});
 }
 
 } // namespace

@@ -32,7 +32,27 @@ task<bool> wait_for_turn(W& what, sleep_limit until)
     }
 }
 
-/// The same for a thread, which does nothing else meanwhile.
+/// Until a condition is met that nobody takes away: looks before it waits, and once more when the time is up.
+template <waitable W>
+task<bool> wait_until_met(std::shared_ptr<object_place> place, W what, sleep_limit until)
+{
+    static_cast<void>(place); // held while this waits
+    if (what.try_now(0, 0))
+        co_return true;
+    auto turn = wait_for_turn(what, until);
+    bool woken = co_await std::move(turn);
+    co_return woken || what.try_now(0, 0);
+}
+
+/// The same without a limit of time.
+template <waitable W>
+task<> wait_until_met(std::shared_ptr<object_place> place, W what)
+{
+    auto wait = wait_until_met(std::move(place), what, sleep_limit::max());
+    static_cast<void>(co_await std::move(wait));
+}
+
+/// As wait_for_turn for a thread, which does nothing else meanwhile.
 template <waitable W>
 bool block_for_turn(W& what, sleep_limit until)
 {

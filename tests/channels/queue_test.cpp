@@ -572,6 +572,39 @@ TEST_CASE("an item that wakes a wait_any also wakes a get that waits")
     });
 }
 
+namespace {
+
+queue<int>& inherited()
+{
+    static queue<int> q;
+    return q;
+}
+
+int use_inherited()
+{
+    try {
+        static_cast<void>(inherited().try_put(1));
+    } catch (const usage_error&) {
+        return 7;
+    }
+    return 0;
+}
+
+} // namespace
+
+TEST_CASE("a queue that came along by fork is refused, as its descriptors' numbers may be other files'")
+{
+    in_loop([]() -> task<> {
+        CHECK(inherited().empty());
+        process_options options;
+        options.method = start_method::fork;
+        auto p = co_await process::start(options, use_inherited);
+        CHECK((co_await p.join()).code() == 7);
+        CHECK(inherited().empty());
+        inherited() = queue<int>{};
+    });
+}
+
 TEST_CASE("parent and child see the same emptiness", "[QUE-010]")
 {
     in_loop([]() -> task<> {
