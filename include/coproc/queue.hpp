@@ -24,7 +24,7 @@ namespace coproc {
 ///
 /// Items:    any type that cereal can serialize, default constructible, of any size, with whatever handles are in them.
 /// Order:    first in, first out; of one producer's items and of all.
-/// Capacity: in items. An unbounded queue grows as needed; its memory is given back when it has been emptied.
+/// Capacity: in items. An unbounded queue grows as needed; its memory is given back as it is emptied, but for some 64 MiB.
 /// Death:    items outlive the process that put them. A process that is killed while it puts or gets costs at most the item
 ///           in its hand and holds up nobody.
 /// Closing:  close() ends it for all: nothing more can be put (usage_error), what is in it can still be got; then get gives
@@ -32,7 +32,7 @@ namespace coproc {
 /// Lifetime: lives as long as any handle. One descriptor for each process (three, if items may carry handles) and memory for
 ///           what waits in it.
 /// Threads:  all members may be called from any thread.
-/// Cost:     a copy in and a copy out under the queue's own mutex, which takes no system call unless somebody has to wait; a
+/// Cost:     a copy in and a copy out, each under a mutex of its own, which takes no system call unless somebody has to wait; a
 ///           message for each sleeper that is woken.
 template <class T>
 class queue {
@@ -46,14 +46,11 @@ public:
     explicit queue(std::size_t capacity) noexcept : handle_{kind(false), capacity} {}
 
     /// Waits while it is full. Throws usage_error when it is closed. Cancel: nothing was put.
-    [[nodiscard]] task<> put(const T& item) const
-    {
-        return finish(detail::put_item(handle_.core(), encoded(item), detail::no_limit));
-    }
+    [[nodiscard]] task<> put(const T& item) const { return detail::put_item(handle_.core(), encoded(item)); }
     /// Waits for at most `time`; says whether it was put.
     [[nodiscard]] task<bool> put_for(const T& item, std::chrono::nanoseconds time) const
     {
-        return detail::put_item(handle_.core(), encoded(item), detail::queue_limit_in(time));
+        return detail::put_item_by(handle_.core(), encoded(item), detail::queue_limit_in(time));
     }
     /// At once, or not at all because it is full.
     bool try_put(const T& item) const { return detail::put_item_now(*handle_.core(), encoded(item)); }
@@ -120,7 +117,6 @@ private:
         detail::load_value(archive, value);
         return value;
     }
-    static task<> finish(task<bool> put) { co_await std::move(put); }
     static task<std::optional<T>> take(std::shared_ptr<detail::queue_core> core, detail::queue_limit until)
     {
         detail::item_buffer item;

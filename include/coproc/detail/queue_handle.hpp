@@ -60,8 +60,10 @@ using queue_limit = std::chrono::steady_clock::time_point; ///< max(): none
 inline constexpr queue_limit no_limit = queue_limit::max();
 [[nodiscard]] queue_limit queue_limit_in(std::chrono::nanoseconds time) noexcept;
 
-/// False: the time was up. Throws usage_error when the queue is closed.
-[[nodiscard]] task<bool> put_item(std::shared_ptr<queue_core> queue, item_buffer item, queue_limit until);
+/// Throws usage_error when the queue is closed.
+[[nodiscard]] task<> put_item(std::shared_ptr<queue_core> queue, item_buffer item);
+/// The same until then; false: the time was up.
+[[nodiscard]] task<bool> put_item_by(std::shared_ptr<queue_core> queue, item_buffer item, queue_limit until);
 /// The same without waiting for room.
 [[nodiscard]] bool put_item_now(queue_core& queue, item_buffer item);
 
