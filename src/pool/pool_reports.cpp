@@ -57,8 +57,11 @@ void pool_state::reported(worker_id id, wakeup what)
     try {
         if (what == wakeup::startup) {
             link.advance_startup();
-            if (!link.starting() && !link.on_its_way_out())
-                found->second.patience.reset();
+            if (!link.starting()) {
+                if (!link.on_its_way_out())
+                    found->second.patience.reset();
+                scheduler_.worker_came_up(id);
+            }
         }
     } catch (const std::exception& e) {
         last_trouble_ = [text = std::string{e.what()}] { return std::make_exception_ptr(error{"a pool can't start its workers: " + text}); };

@@ -120,7 +120,10 @@ public:
 
     // What workers do.
     void worker_started(worker_id worker, std::size_t place);
-    /// None could be started: with no worker left, or before all were there once, the pool gives up.
+    /// A worker that was started runs now.
+    void worker_came_up(worker_id worker);
+    /// None could be started. Others that are being started hold descriptors that will be free soon: it is tried again when
+    /// one of them has come up. Else, with no worker left, or before all were there once, the pool gives up.
     void start_failed();
     /// The chunk's results have come; it took so many nanoseconds.
     void finished(chunk_id chunk, std::uint64_t nanoseconds);
@@ -205,7 +208,7 @@ private:
         std::size_t ending = 0; ///< its chunks that were asked to stop
         std::size_t place = 0;
         std::size_t endless = 0; ///< its chunks that may not end
-        bool stopping = false, proven = false, retired = false;
+        bool up = false, stopping = false, proven = false, retired = false;
         std::uint64_t last_used = 0;
     };
 

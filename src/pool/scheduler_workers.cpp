@@ -13,10 +13,18 @@ void scheduler::worker_started(worker_id worker, std::size_t place)
     places_[place] = worker;
 }
 
+void scheduler::worker_came_up(worker_id worker)
+{
+    if (auto found = workers_.find(worker); found != workers_.end() && !std::exchange(found->second.up, true))
+        start_failed_ = false;
+}
+
 // A job that can only run where nobody is would wait for ever.
 void scheduler::start_failed()
 {
     start_failed_ = true;
+    if (std::ranges::any_of(workers_, [](auto& w) { return !w.second.up; }))
+        return;
     if (workers_.empty() || !complete_)
         gave_up_ = true;
     else

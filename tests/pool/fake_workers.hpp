@@ -46,7 +46,7 @@ public:
         std::deque<chunk_id> pipe;
         std::size_t begun_elements = 0;
         std::size_t place = 0;
-        bool stopping = false;
+        bool up = false, stopping = false;
     };
 
     explicit fake_workers(scheduler_options options) : machine{options}, options_{options} {}
@@ -56,7 +56,8 @@ public:
     std::map<chunk_id, fake_chunk> chunks;
     std::map<worker_id, fake_worker> workers;
     std::vector<action> log;
-    int starts_that_fail = 0;
+    int starts_that_work = 0, starts_that_fail = 0; ///< the next ones
+    bool slow_starts = false; ///< workers come up when they are told to, or when they begin
     bool gave_up = false;
     std::size_t largest_take = 0;
 
@@ -108,6 +109,7 @@ public:
         auto& worker = workers.at(id);
         if (worker.stopping)
             return false;
+        come_up(id);
         auto next = std::ranges::find_if(worker.pipe, [&](auto c) { return !chunks.at(c).begun; });
         if (next == worker.pipe.end() || static_cast<std::size_t>(next - worker.pipe.begin()) >= options_.concurrency)
             return false;
@@ -180,6 +182,12 @@ public:
         lose(chunk, at);
     }
     /// The worker dies; the chunks that it runs, if any, fail at their element `at`.
+    void come_up(worker_id id)
+    {
+        if (!std::exchange(workers.at(id).up, true))
+            machine.worker_came_up(id);
+    }
+
     void die(worker_id id, std::size_t at = 0)
     {
         bool ran = runs(id), orderly = workers.at(id).stopping;
@@ -253,6 +261,7 @@ public:
                 if (chunk.delayed)
                     again(id);
             for (auto& id : ids()) {
+                come_up(id);
                 if (workers.at(id).stopping)
                     die(id);
                 else if (begin(id); runs(id))
@@ -262,7 +271,7 @@ public:
     }
     [[nodiscard]] bool at_rest() const
     {
-        return std::ranges::all_of(workers, [](auto& w) { return w.second.pipe.empty() && !w.second.stopping; })
+        return std::ranges::all_of(workers, [](auto& w) { return w.second.up && w.second.pipe.empty() && !w.second.stopping; })
                && std::ranges::none_of(chunks, [](auto& c) { return c.second.delayed; })
                && std::ranges::all_of(jobs, [](auto& j) { return j.second.ended || (!j.second.starved && j.second.given - j.second.consumed < j.second.ahead); });
     }
@@ -386,12 +395,17 @@ private:
         case act::start_worker:
             REQUIRE(a.place < options_.workers);
             REQUIRE(at_place(a.place).empty());
-            if (starts_that_fail > 0) {
+            if (starts_that_work > 0)
+                --starts_that_work;
+            else if (starts_that_fail > 0) {
                 --starts_that_fail;
                 return machine.start_failed();
             }
             workers[++last_worker_].place = a.place;
-            return machine.worker_started(last_worker_, a.place);
+            machine.worker_started(last_worker_, a.place);
+            if (!slow_starts)
+                come_up(last_worker_);
+            return;
         case act::stop_worker:
             REQUIRE_FALSE(workers.at(a.worker).stopping);
             for (auto chunk : workers.at(a.worker).pipe) { // what it still runs was cancelled

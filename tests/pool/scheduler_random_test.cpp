@@ -83,6 +83,7 @@ private:
     void one_event()
     {
         world_.starts_that_fail = happens(chances_.failing_start) ? 1 : 0;
+        world_.slow_starts = happens(0.3);
         if (happens(chances_.add) && !closed_ && !world_.gave_up)
             add();
         if (auto job = any_job(); job != 0 && happens(0.5)) {
@@ -114,6 +115,8 @@ private:
             return;
         if (world_.workers.at(id).stopping ? happens(0.3) : happens(chances_.death))
             world_.die(id, between(0, 10));
+        else if (!world_.workers.at(id).up && happens(0.5))
+            world_.come_up(id);
         else if ((!world_.begin(id) || happens(0.3)) && world_.runs(id)) {
             if (happens(chances_.failure))
                 happens(0.5) ? world_.fail(id, between(0, 10), between(0, 10)) : world_.settle(id);

@@ -415,6 +415,26 @@ TEST_CASE("if the first workers can't all be started, the scheduler gives up", "
     CHECK(other.gave_up);
 }
 
+TEST_CASE("what can't be started while others are being started is tried again when one of those has come up")
+{
+    fake_workers world{with_workers(3)};
+    world.slow_starts = true;
+    world.starts_that_work = 2;
+    world.starts_that_fail = 1;
+    world.obey();
+    CHECK_FALSE(world.gave_up);
+    CHECK(world.workers.size() == 2);
+    world.come_up(world.ids()[0]);
+    world.obey();
+    CHECK(world.workers.size() == 3);
+
+    fake_workers other{with_workers(3)};
+    other.slow_starts = true;
+    other.starts_that_fail = 1; // nobody is on the way whose start could give anything back
+    other.obey();
+    CHECK(other.gave_up);
+}
+
 TEST_CASE("if a replacement can't be started, the rest goes on, and it is tried again when a worker has ended")
 {
     fake_workers world{with_workers(2)};
