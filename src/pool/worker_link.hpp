@@ -6,6 +6,8 @@
 
 #include "os/descriptor.hpp"
 #include "os/watch_set.hpp"
+#include "pool/captured_output.hpp"
+#include "pool/task_pipe.hpp"
 #include "pool/worker_page.hpp"
 #include "process/process_state.hpp"
 #include "process/startup.hpp"
@@ -15,13 +17,11 @@
 #include <coproc/pool_options.hpp>
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 namespace coproc::detail {
@@ -51,9 +51,9 @@ public:
     std::uint64_t send_task(buffer& message, std::size_t count, std::size_t first, std::shared_ptr<bulk_file>& keep, std::uint8_t flags);
     /// Queues a function for tasks to come (frame::apart), unless it is there. It must stay as it is until no task that calls
     /// it runs there any more.
-    void send_function(std::uint64_t number, buffer& function);
+    void send_function(std::uint64_t number, buffer& function) { tasks_->queue_function(number, function); }
     /// The worker forgets it; false if it never had it.
-    bool drop_function(std::uint64_t number);
+    bool drop_function(std::uint64_t number) { return tasks_->drop_function(number); }
     /// The number that send_task gives next, and another one instead, if its slot in the page is not free.
     [[nodiscard]] std::uint64_t next_number() const noexcept { return tasks_sent_ + 1; }
     void skip_number() noexcept { ++tasks_sent_; }
@@ -77,7 +77,7 @@ public:
     /// Asks it to end.
     void send_stop();
     /// Writes what is queued, as far as the pipe takes it; wakeup::writable tells when it takes more.
-    void flush();
+    void flush() { tasks_->flush(); }
 
     // What has come. `arrived` gets each frame with its body and descriptors; throws protocol_error.
     using receiver = std::function<void(const frame&, std::span<const std::byte>, std::vector<attachment>&)>;
@@ -86,7 +86,7 @@ public:
     /// Passes on what it wrote to standard error, if the pool captures that.
     void pass_output_on();
     /// The last lines of it.
-    [[nodiscard]] std::string last_output() const;
+    [[nodiscard]] std::string last_output() const { return output_ ? output_->last_lines() : std::string{}; }
     /// Goes on starting. Throws why it can't be started.
     void advance_startup();
     /// How it ended; nothing while it runs.
@@ -106,36 +106,21 @@ public:
     [[nodiscard]] bool on_its_way_out() const noexcept { return told_to_stop_ || leaving_; }
 
 private:
-    struct gift { // descriptors that go before a frame
-        std::uint64_t position = 0;
-        os::descriptor file;
-        std::vector<attachment> attachments;
-        std::size_t sent = 0;
-    };
-
     void watch_startup();
-    std::shared_ptr<bulk_file> queue_message(frame header, buffer& message);
-    void queue_frame(const frame& header, std::span<const std::byte> body);
-    bool send_gift(gift& what);
 
     const os::watch_set& set_;
     std::uint64_t id_;
     std::string name_;
     start_method method_;
     worker_page page_;
-    os::descriptor tasks_, doorbell_, attention_, socket_, output_;
-    std::string last_output_; ///< its end, and maybe more
+    std::optional<task_pipe> tasks_; // from the constructor on
+    os::descriptor doorbell_, attention_;
+    std::optional<captured_output> output_;
     std::optional<startup> starting_;
     int watched_control_ = -1;
     std::shared_ptr<process_state> process_;
 
-    std::vector<std::byte> out_;
-    std::size_t out_sent_ = 0;
-    std::uint64_t position_ = 0; ///< of out_'s beginning in all that was ever queued
-    std::deque<gift> gifts_;
     std::uint64_t tasks_sent_ = 0;
-    std::unordered_map<std::uint64_t, std::uint64_t> functions_; ///< that are there, with their memory files, if any
-    bulk_sender bulk_out_;
     bulk_receiver bulk_in_;
     frame_reader reader_;
     bool told_to_stop_ = false, leaving_ = false, condemned_ = false;
