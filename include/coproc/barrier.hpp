@@ -79,17 +79,6 @@ public:
     /// Parties that have arrived in this round.
     [[nodiscard]] std::uint32_t waiting() const;
 
-    template <class Archive>
-    void save(Archive& archive) const
-    {
-        send(archive);
-    }
-    template <class Archive>
-    void load(Archive& archive)
-    {
-        receive(archive);
-    }
-
 private:
     using time_point = std::chrono::steady_clock::time_point;
     static constexpr time_point no_limit = time_point::max();

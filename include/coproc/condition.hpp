@@ -67,17 +67,6 @@ public:
     std::uint32_t notify_one() const { return notify(1); }
     std::uint32_t notify_all() const;
 
-    template <class Archive>
-    void save(Archive& archive) const
-    {
-        send(archive);
-    }
-    template <class Archive>
-    void load(Archive& archive)
-    {
-        receive(archive);
-    }
-
 private:
     template <class Predicate>
     static task<> wait_until_true(condition self, mutex_guard& held, Predicate predicate)

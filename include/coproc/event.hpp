@@ -32,17 +32,6 @@ public:
     [[nodiscard]] task<> wait() const;
     /// For at most `time`; false: it was not set.
     [[nodiscard]] task<bool> wait_for(std::chrono::nanoseconds time) const;
-
-    template <class Archive>
-    void save(Archive& archive) const
-    {
-        send(archive);
-    }
-    template <class Archive>
-    void load(Archive& archive)
-    {
-        receive(archive);
-    }
 };
 
 } // namespace coproc

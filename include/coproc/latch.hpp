@@ -40,17 +40,6 @@ public:
     [[nodiscard]] task<bool> wait_for(std::chrono::nanoseconds time) const;
     /// Counts down, at once, and waits.
     [[nodiscard]] task<> arrive_and_wait(std::uint32_t by = 1) const;
-
-    template <class Archive>
-    void save(Archive& archive) const
-    {
-        send(archive);
-    }
-    template <class Archive>
-    void load(Archive& archive)
-    {
-        receive(archive);
-    }
 };
 
 } // namespace coproc

@@ -1,6 +1,7 @@
 // Mutual exclusion between the processes of a program.
 #pragma once
 
+#include <coproc/detail/guard.hpp>
 #include <coproc/detail/shared_object.hpp>
 #include <coproc/task.hpp>
 
@@ -12,44 +13,31 @@
 namespace coproc {
 
 namespace detail {
+
 struct mutex_state;
-}
+
+struct mutex_hold {
+    mutex_state* state = nullptr;
+    bool owner_died = false;
+    void give_back(std::shared_ptr<object_place>& place) noexcept;
+};
+
+} // namespace detail
 
 /// Has a mutex until it is destroyed or released. Movable; any thread or coroutine of its process may hold and release it.
-class mutex_guard {
+class mutex_guard : public detail::guard<detail::mutex_hold> {
 public:
     mutex_guard() noexcept = default;
-    mutex_guard(mutex_guard&& other) noexcept
-        : place_{std::move(other.place_)}, mutex_{std::exchange(other.mutex_, nullptr)}, owner_died_{other.owner_died_}
-    {
-    }
-    mutex_guard& operator=(mutex_guard&& other) noexcept
-    {
-        mutex_guard taken{std::move(other)};
-        std::swap(place_, taken.place_);
-        std::swap(mutex_, taken.mutex_);
-        std::swap(owner_died_, taken.owner_died_);
-        return *this;
-    }
-    ~mutex_guard() { release(); }
 
     /// Whether the one who had it before died with it: what it protects may be half changed.
-    [[nodiscard]] bool owner_died() const noexcept { return owner_died_; }
-    /// Gives it back. Nothing happens the second time.
-    void release() noexcept;
-    [[nodiscard]] explicit operator bool() const noexcept { return mutex_ != nullptr; }
+    [[nodiscard]] bool owner_died() const noexcept { return hold_.owner_died; }
 
     /// For the library.
     mutex_guard(std::shared_ptr<detail::object_place> place, detail::mutex_state& mutex, bool owner_died) noexcept
-        : place_{std::move(place)}, mutex_{&mutex}, owner_died_{owner_died}
+        : guard{std::move(place), {&mutex, owner_died}}
     {
     }
-    [[nodiscard]] detail::mutex_state* state() const noexcept { return mutex_; }
-
-private:
-    std::shared_ptr<detail::object_place> place_;
-    detail::mutex_state* mutex_ = nullptr;
-    bool owner_died_ = false;
+    [[nodiscard]] detail::mutex_state* state() const noexcept { return hold_.state; }
 };
 
 /// A mutex that all holders of this handle share, in whatever processes.
@@ -95,16 +83,8 @@ public:
     /// Whether somebody has it at this moment.
     [[nodiscard]] bool locked() const;
 
-    template <class Archive>
-    void save(Archive& archive) const
-    {
-        send(archive);
-    }
-    template <class Archive>
-    void load(Archive& archive)
-    {
-        receive(archive);
-    }
+    /// For the library: the mutex there.
+    explicit mutex(std::shared_ptr<detail::object_place> place) noexcept;
 };
 
 } // namespace coproc

@@ -1,6 +1,7 @@
 // A mutex that its owner may take again, between the processes of a program.
 #pragma once
 
+#include <coproc/detail/guard.hpp>
 #include <coproc/detail/shared_object.hpp>
 #include <coproc/task.hpp>
 
@@ -12,43 +13,30 @@
 namespace coproc {
 
 namespace detail {
+
 struct recursive_mutex_object;
-}
+
+struct recursive_mutex_hold {
+    recursive_mutex_object* state = nullptr;
+    bool owner_died = false;
+    void give_back(std::shared_ptr<object_place>& place) noexcept;
+};
+
+} // namespace detail
 
 /// Has a recursive mutex once until it is destroyed or released. Movable.
-class recursive_mutex_guard {
+class recursive_mutex_guard : public detail::guard<detail::recursive_mutex_hold> {
 public:
     recursive_mutex_guard() noexcept = default;
-    recursive_mutex_guard(recursive_mutex_guard&& other) noexcept
-        : place_{std::move(other.place_)}, object_{std::exchange(other.object_, nullptr)}, owner_died_{other.owner_died_}
-    {
-    }
-    recursive_mutex_guard& operator=(recursive_mutex_guard&& other) noexcept
-    {
-        recursive_mutex_guard taken{std::move(other)};
-        std::swap(place_, taken.place_);
-        std::swap(object_, taken.object_);
-        std::swap(owner_died_, taken.owner_died_);
-        return *this;
-    }
-    ~recursive_mutex_guard() { release(); }
 
     /// Whether the one who had it before died with it: what it protects may be half changed.
-    [[nodiscard]] bool owner_died() const noexcept { return owner_died_; }
-    /// Gives it back once. Nothing happens the second time.
-    void release() noexcept;
-    [[nodiscard]] explicit operator bool() const noexcept { return object_ != nullptr; }
+    [[nodiscard]] bool owner_died() const noexcept { return hold_.owner_died; }
 
     /// For the library.
     recursive_mutex_guard(std::shared_ptr<detail::object_place> place, detail::recursive_mutex_object& object, bool owner_died) noexcept
-        : place_{std::move(place)}, object_{&object}, owner_died_{owner_died}
+        : guard{std::move(place), {&object, owner_died}}
     {
     }
-
-private:
-    std::shared_ptr<detail::object_place> place_;
-    detail::recursive_mutex_object* object_ = nullptr;
-    bool owner_died_ = false;
 };
 
 /// A mutex whose owner may take it as often as it likes, and has it until it has given it back as often.
@@ -86,17 +74,6 @@ public:
 
     /// Whether somebody has it at this moment.
     [[nodiscard]] bool locked() const;
-
-    template <class Archive>
-    void save(Archive& archive) const
-    {
-        send(archive);
-    }
-    template <class Archive>
-    void load(Archive& archive)
-    {
-        receive(archive);
-    }
 };
 
 } // namespace coproc

@@ -1,6 +1,7 @@
 // Permits that the processes of a program share.
 #pragma once
 
+#include <coproc/detail/guard.hpp>
 #include <coproc/detail/shared_object.hpp>
 #include <coproc/task.hpp>
 
@@ -13,42 +14,27 @@
 namespace coproc {
 
 namespace detail {
+
 struct semaphore_state;
-}
+
+struct permit_hold {
+    semaphore_state* state = nullptr;
+    std::uint32_t owner = 0, account = 0;
+    void give_back(std::shared_ptr<object_place>& place) noexcept;
+};
+
+} // namespace detail
 
 /// Has one permit until it is destroyed or released. Movable; any thread or coroutine of its process may hold and release it.
-class semaphore_permit {
+class semaphore_permit : public detail::guard<detail::permit_hold> {
 public:
     semaphore_permit() noexcept = default;
-    semaphore_permit(semaphore_permit&& other) noexcept
-        : place_{std::move(other.place_)}, semaphore_{std::exchange(other.semaphore_, nullptr)}, owner_{other.owner_},
-          account_{other.account_}
-    {
-    }
-    semaphore_permit& operator=(semaphore_permit&& other) noexcept
-    {
-        semaphore_permit taken{std::move(other)};
-        std::swap(place_, taken.place_);
-        std::swap(semaphore_, taken.semaphore_);
-        std::swap(owner_, taken.owner_);
-        std::swap(account_, taken.account_);
-        return *this;
-    }
-    ~semaphore_permit() { release(); }
 
-    /// Gives it back. Nothing happens the second time.
-    void release() noexcept;
     /// Uses it up: it never comes back by itself. For a semaphore that counts what somebody has produced.
     void consume() noexcept;
-    [[nodiscard]] explicit operator bool() const noexcept { return semaphore_ != nullptr; }
 
     /// For the library.
     semaphore_permit(std::shared_ptr<detail::object_place> place, detail::semaphore_state& semaphore, std::uint32_t account) noexcept;
-
-private:
-    std::shared_ptr<detail::object_place> place_;
-    detail::semaphore_state* semaphore_ = nullptr;
-    std::uint32_t owner_ = 0, account_ = 0;
 };
 
 namespace detail {
@@ -77,17 +63,6 @@ public:
 
     /// Permits that are there at this moment.
     [[nodiscard]] std::uint32_t value() const;
-
-    template <class Archive>
-    void save(Archive& archive) const
-    {
-        send(archive);
-    }
-    template <class Archive>
-    void load(Archive& archive)
-    {
-        receive(archive);
-    }
 
 protected:
     explicit basic_semaphore(object_kind kind) noexcept;

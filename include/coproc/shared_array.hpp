@@ -3,6 +3,7 @@
 
 #include <coproc/detail/fingerprint.hpp>
 #include <coproc/detail/shared_file.hpp>
+#include <coproc/mutex.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -22,17 +23,27 @@ class shared_array;
 
 namespace detail {
 
-/// Memory for `count` elements of `size` bytes, all zero; null for none. Throws std::system_error (see make_shared_file).
-[[nodiscard]] std::shared_ptr<shared_file> make_array_file(std::size_t count, std::size_t size);
+/// A file of elements, before which an array with a mutex of its own has that; both null for an empty array without.
+struct array_memory {
+    std::shared_ptr<shared_file> file;
+    std::shared_ptr<const mutex> lock;
+
+    /// The first element.
+    [[nodiscard]] std::byte* begin() const noexcept;
+    /// Throws usage_error if there is none.
+    [[nodiscard]] const mutex& own_mutex() const;
+};
+/// For `count` elements of `size` bytes, all zero. Throws std::system_error (see make_shared_file).
+[[nodiscard]] array_memory make_array(std::size_t count, std::size_t size, bool with_mutex);
 [[noreturn]] void throw_out_of_array(std::size_t index, std::size_t size);
 
 /// What a message says of an array: `count` elements of `size` bytes each, from element `first` of the file on.
 struct array_place {
     std::uint64_t type = 0, first = 0, count = 0;
 };
-void save_array(output_archive& archive, const std::shared_ptr<shared_file>& file, const array_place& place);
+void save_array(output_archive& archive, const array_memory& memory, const array_place& place);
 /// Throws type_error for an array of other elements, protocol_error for one that does not lie in the memory that came.
-[[nodiscard]] std::shared_ptr<shared_file> load_array(input_archive& archive, array_place& place, std::size_t size);
+[[nodiscard]] array_memory load_array(input_archive& archive, array_place& place, std::size_t size);
 
 template <class T>
 inline constexpr bool is_shared_array = false;
@@ -55,6 +66,12 @@ constexpr bool can_be_shared()
 
 } // namespace detail
 
+/// Says that a shared_array is to have a mutex of its own.
+struct with_mutex_t {
+    explicit constexpr with_mutex_t(int) noexcept {}
+};
+inline constexpr with_mutex_t with_mutex{0};
+
 /// An array of fixed size in anonymous shared memory.
 ///
 /// It is a handle, as std::span is: copies show the same elements, in this process and in others, and a const handle does
@@ -65,7 +82,12 @@ constexpr bool can_be_shared()
 ///
 /// T is trivially copyable; its bytes are shared as they are, padding included.
 /// Nothing is locked: who writes an element while another process reads or writes it needs a mutex, or
-/// `std::atomic_ref<T>`, which works across processes where it is lock-free.
+/// `std::atomic_ref<T>`, which works across processes where it is lock-free. The mutex may be the array's own, which is made
+/// if the last argument of the constructor is `with_mutex` and then goes wherever a handle goes:
+///
+///     coproc::shared_array<double> accounts{100, coproc::with_mutex};
+///     auto held = co_await accounts.mutex().acquire();     // or std::scoped_lock held{accounts.mutex()};
+///
 /// A process keeps the memory mapped, once, as long as it has a handle of it. After a plain fork the copy of a handle shows
 /// the same memory, but can't be sent (usage_error).
 template <class T>
@@ -93,13 +115,24 @@ public:
         requires(!std::is_const_v<T> && std::is_default_constructible_v<T>)
         : shared_array{count, uninitialized{}}
     {
-        if constexpr (!std::is_trivially_default_constructible_v<T>)
-            std::uninitialized_value_construct_n(data_, size_);
+        construct();
+    }
+    shared_array(std::size_t count, with_mutex_t)
+        requires(!std::is_const_v<T> && std::is_default_constructible_v<T>)
+        : shared_array{count, uninitialized{true}}
+    {
+        construct();
     }
     /// `count` elements, each equal to `value`.
     shared_array(std::size_t count, const value_type& value)
         requires(!std::is_const_v<T>)
         : shared_array{count, uninitialized{}}
+    {
+        std::uninitialized_fill_n(data_, size_, value);
+    }
+    shared_array(std::size_t count, const value_type& value, with_mutex_t)
+        requires(!std::is_const_v<T>)
+        : shared_array{count, uninitialized{true}}
     {
         std::uninitialized_fill_n(data_, size_, value);
     }
@@ -109,28 +142,24 @@ public:
     explicit shared_array(Range&& range)
         requires(!std::is_const_v<T>)
     {
-        if constexpr (std::ranges::forward_range<Range> || std::ranges::sized_range<Range>) {
-            *this = shared_array{static_cast<std::size_t>(std::ranges::distance(range)), uninitialized{}};
-            auto to = data_;
-            for (auto&& element : range)
-                std::construct_at(to++, std::forward<decltype(element)>(element));
-        } else {
-            std::vector<value_type> all;
-            for (auto&& element : range)
-                all.push_back(std::forward<decltype(element)>(element));
-            *this = shared_array{all};
-        }
+        copy(range, uninitialized{});
+    }
+    template <detail::elements_for<std::remove_cv_t<T>> Range>
+    shared_array(Range&& range, with_mutex_t)
+        requires(!std::is_const_v<T>)
+    {
+        copy(range, uninitialized{true});
     }
     /// The same elements, to be read only.
     shared_array(const shared_array<value_type>& other) noexcept
         requires std::is_const_v<T>
-        : file_{other.file_}, data_{other.data_}, size_{other.size_}
+        : memory_{other.memory_}, data_{other.data_}, size_{other.size_}
     {
     }
 
     shared_array(const shared_array&) noexcept = default;
     shared_array(shared_array&& other) noexcept
-        : file_{std::move(other.file_)}, data_{std::exchange(other.data_, nullptr)}, size_{std::exchange(other.size_, 0)}
+        : memory_{std::move(other.memory_)}, data_{std::exchange(other.data_, nullptr)}, size_{std::exchange(other.size_, 0)}
     {
     }
     shared_array& operator=(const shared_array&) noexcept = default;
@@ -142,7 +171,7 @@ public:
     ~shared_array() = default;
     void swap(shared_array& other) noexcept
     {
-        file_.swap(other.file_);
+        std::swap(memory_, other.memory_);
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);
     }
@@ -163,6 +192,12 @@ public:
         return data_[index];
     }
 
+    /// The array's own mutex, which all its handles share, those of a part too. It can be copied and sent by itself, and keeps
+    /// the whole memory. The reference holds as long as a handle in this process. Throws usage_error if the array was made
+    /// without `with_mutex`.
+    /// Cost:    256 bytes before the elements, which then don't begin at a page.
+    [[nodiscard]] const coproc::mutex& mutex() const { return memory_.own_mutex(); }
+
     /// A handle of the elements from `first` on, `count` of them or all that are left: a tile of the work, say, that a task
     /// is given. It keeps the whole memory. Throws std::out_of_range if they don't lie in this array.
     [[nodiscard]] shared_array subarray(std::size_t first, std::size_t count = static_cast<std::size_t>(-1)) const
@@ -174,7 +209,7 @@ public:
         if (count > size_ - first)
             detail::throw_out_of_array(first + count, size_);
         shared_array part;
-        if (count != 0) {
+        if (count != 0 || memory_.lock) {
             part = *this;
             part.data_ += first;
             part.size_ = count;
@@ -182,7 +217,7 @@ public:
         return part;
     }
 
-    /// A copy of the elements in shared memory of its own.
+    /// A copy of the elements in shared memory of its own, without a mutex.
     [[nodiscard]] shared_array<value_type> clone() const
     {
         shared_array<value_type> copy{size_, typename shared_array<value_type>::uninitialized{}};
@@ -192,33 +227,58 @@ public:
 
     void save(output_archive& archive) const
     {
-        auto first = size_ == 0 ? 0 : data_ - reinterpret_cast<T*>(file_->data());
-        detail::save_array(archive, file_, {detail::fingerprint<T>, static_cast<std::uint64_t>(first), size_});
+        auto first = size_ == 0 ? 0 : data_ - reinterpret_cast<T*>(memory_.begin());
+        detail::save_array(archive, memory_, {detail::fingerprint<T>, static_cast<std::uint64_t>(first), size_});
     }
     void load(input_archive& archive)
     {
         detail::array_place place{detail::fingerprint<T>};
-        auto file = detail::load_array(archive, place, sizeof(T));
-        data_ = file ? reinterpret_cast<T*>(file->data()) + place.first : nullptr;
+        memory_ = detail::load_array(archive, place, sizeof(T));
+        data_ = memory_.file ? reinterpret_cast<T*>(memory_.begin()) + place.first : nullptr;
         size_ = static_cast<std::size_t>(place.count);
-        file_ = std::move(file);
     }
 
 private:
     template <class U>
     friend class shared_array;
 
-    struct uninitialized {};
-    shared_array(std::size_t count, uninitialized)
-        : file_{detail::make_array_file(count, sizeof(T))}, data_{file_ ? reinterpret_cast<T*>(file_->data()) : nullptr},
-          size_{count}
+    struct uninitialized {
+        bool with_mutex = false;
+    };
+    shared_array(std::size_t count, uninitialized how)
+        : memory_{detail::make_array(count, sizeof(T), how.with_mutex)}, data_{reinterpret_cast<T*>(memory_.begin())}, size_{count}
     {
+        static_assert(alignof(T) <= 256, "coproc: no more than 256 bytes of alignment in a shared array");
+    }
+    void construct()
+    {
+        if constexpr (!std::is_trivially_default_constructible_v<T>)
+            std::uninitialized_value_construct_n(data_, size_);
+    }
+    template <class Range>
+    void copy(Range& range, uninitialized how)
+    {
+        if constexpr (std::ranges::forward_range<Range> || std::ranges::sized_range<Range>) {
+            *this = shared_array{static_cast<std::size_t>(std::ranges::distance(range)), how};
+            auto to = data_;
+            for (auto&& element : range)
+                std::construct_at(to++, std::forward<decltype(element)>(element));
+        } else {
+            std::vector<value_type> all;
+            for (auto&& element : range)
+                all.push_back(std::forward<decltype(element)>(element));
+            copy(all, how);
+        }
     }
 
-    std::shared_ptr<detail::shared_file> file_;
+    detail::array_memory memory_;
     T* data_ = nullptr;
     std::size_t size_ = 0;
 };
+
+template <class Range>
+    requires std::ranges::input_range<Range> && (!detail::is_shared_array<std::remove_cvref_t<Range>>)
+shared_array(Range&&, with_mutex_t) -> shared_array<std::ranges::range_value_t<Range>>;
 
 template <class Range>
     requires std::ranges::input_range<Range> && (!detail::is_shared_array<std::remove_cvref_t<Range>>)

@@ -1,6 +1,7 @@
 // Many read, or one writes: between the processes of a program.
 #pragma once
 
+#include <coproc/detail/guard.hpp>
 #include <coproc/detail/shared_object.hpp>
 #include <coproc/task.hpp>
 
@@ -13,47 +14,30 @@
 namespace coproc {
 
 namespace detail {
+
 struct shared_mutex_state;
-}
+
+struct shared_mutex_hold {
+    shared_mutex_state* state = nullptr;
+    std::uint32_t owner = 0, account = 0;
+    bool exclusive = false, owner_died = false;
+    void give_back(std::shared_ptr<object_place>& place) noexcept;
+};
+
+} // namespace detail
 
 /// Has a shared mutex, as a reader or as the writer, until it is destroyed or released. Movable; any thread or coroutine of
 /// its process may hold and release it.
-class shared_mutex_guard {
+class shared_mutex_guard : public detail::guard<detail::shared_mutex_hold> {
 public:
     shared_mutex_guard() noexcept = default;
-    shared_mutex_guard(shared_mutex_guard&& other) noexcept
-        : place_{std::move(other.place_)}, state_{std::exchange(other.state_, nullptr)}, owner_{other.owner_},
-          account_{other.account_}, exclusive_{other.exclusive_}, owner_died_{other.owner_died_}
-    {
-    }
-    shared_mutex_guard& operator=(shared_mutex_guard&& other) noexcept
-    {
-        shared_mutex_guard taken{std::move(other)};
-        std::swap(place_, taken.place_);
-        std::swap(state_, taken.state_);
-        std::swap(owner_, taken.owner_);
-        std::swap(account_, taken.account_);
-        std::swap(exclusive_, taken.exclusive_);
-        std::swap(owner_died_, taken.owner_died_);
-        return *this;
-    }
-    ~shared_mutex_guard() { release(); }
 
     /// Whether a writer died with it, and no writer has had it since: what it protects may be half changed.
-    [[nodiscard]] bool owner_died() const noexcept { return owner_died_; }
-    /// Gives it back. Nothing happens the second time.
-    void release() noexcept;
-    [[nodiscard]] explicit operator bool() const noexcept { return state_ != nullptr; }
+    [[nodiscard]] bool owner_died() const noexcept { return hold_.owner_died; }
 
     /// For the library.
     shared_mutex_guard(std::shared_ptr<detail::object_place> place, detail::shared_mutex_state& state, std::uint32_t account,
                        bool exclusive, bool owner_died) noexcept;
-
-private:
-    std::shared_ptr<detail::object_place> place_;
-    detail::shared_mutex_state* state_ = nullptr;
-    std::uint32_t owner_ = 0, account_ = 0;
-    bool exclusive_ = false, owner_died_ = false;
 };
 
 /// A mutex that one writer has, or any number of readers.
@@ -109,17 +93,6 @@ public:
     }
     /// Throws usage_error if this process isn't a reader.
     void unlock_shared() const;
-
-    template <class Archive>
-    void save(Archive& archive) const
-    {
-        send(archive);
-    }
-    template <class Archive>
-    void load(Archive& archive)
-    {
-        receive(archive);
-    }
 };
 
 } // namespace coproc

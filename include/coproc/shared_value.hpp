@@ -65,6 +65,7 @@ public:
     shared_value() noexcept : shared_object{detail::object_kind::value, sizeof(object), detail::fingerprint<T>} {}
     explicit shared_value(T value) : shared_value{} { copy(0) = value; }
 
+    using shared_object::load; // from a message
     [[nodiscard]] T load() const
     {
         if constexpr (is_always_lock_free)
@@ -143,17 +144,6 @@ public:
 
     /// Until it is not `old`, byte for byte. Cancelling leaves no trace.
     [[nodiscard]] task<> wait(T old) const { return wait_until_not(place(), old); }
-
-    template <class Archive>
-    void save(Archive& archive) const
-    {
-        send(archive);
-    }
-    template <class Archive>
-    void load(Archive& archive)
-    {
-        receive(archive);
-    }
 
 private:
     static_assert(alignof(T) <= 64, "coproc: a shared value's type must not want to be aligned to more than 64 bytes");

@@ -15,7 +15,7 @@
 namespace coproc::detail {
 namespace {
 
-constexpr std::size_t page_size = 256 * 1024, alignment = 64;
+constexpr std::size_t page_size = 256 * 1024, alignment = first_object;
 constexpr std::uint64_t page_mark = 0x636f70726f632031; // "coproc 1"
 
 struct page_header {
@@ -43,11 +43,16 @@ filling& current()
     return *instance;
 }
 
-std::shared_ptr<shared_file> make_page(std::size_t size)
+std::shared_ptr<shared_file> make_page(std::size_t size, const char* name = "coproc objects", bool huge = false)
 {
-    auto page = make_shared_file("coproc objects", size);
+    auto page = make_shared_file(name, size, huge);
     new (page->data()) page_header{page_mark};
     return page;
+}
+
+void begin_object(object_place& place, object_kind kind, std::size_t size, std::uint64_t type)
+{
+    new (place.at) object_header{static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(size), type};
 }
 
 } // namespace
@@ -71,38 +76,67 @@ object_place::~object_place()
 
 std::shared_ptr<object_place> make_object(object_kind kind, std::size_t size, std::uint64_t type)
 {
+    std::size_t bytes = rounded(size);
+    if (bytes > page_size / 8)
+        return make_object_before(0, kind, size, type, "coproc objects", false);
     registry::here(); // whoever can change it is known, so that its death is noticed
     auto result = std::make_shared<object_place>();
     result->sent = false;
-    std::size_t bytes = rounded(size);
-    object_header header{static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(size), type};
-    if (bytes > page_size / 8) { // has a file of its own
-        result->page = make_page(alignment + bytes);
-        result->at = result->page->data() + alignment;
+    auto& now = current();
+    std::scoped_lock lock{now.mutex};
+    auto& free = now.free[bytes];
+    if (now.page && !free.empty()) {
+        result->at = free.back();
+        free.pop_back();
+        std::memset(result->at, 0, bytes);
     } else {
-        auto& now = current();
-        std::scoped_lock lock{now.mutex};
-        auto& free = now.free[bytes];
-        if (now.page && !free.empty()) {
-            result->at = free.back();
-            free.pop_back();
-            std::memset(result->at, 0, bytes);
-        } else {
-            if (!now.page || now.used + bytes > page_size) {
-                now.page = make_page(page_size);
-                now.used = alignment;
-                now.objects = 0;
-                now.free.clear();
-            }
-            result->at = now.page->data() + now.used;
-            now.used += bytes;
+        if (!now.page || now.used + bytes > page_size) {
+            now.page = make_page(page_size);
+            now.used = alignment;
+            now.objects = 0;
+            now.free.clear();
         }
-        ++now.objects;
-        result->counted = true;
-        result->page = now.page;
+        result->at = now.page->data() + now.used;
+        now.used += bytes;
     }
+    ++now.objects;
+    result->counted = true;
+    result->page = now.page;
     result->size = bytes;
-    new (result->at) object_header{header};
+    begin_object(*result, kind, size, type);
+    return result;
+}
+
+std::shared_ptr<object_place> make_object_before(std::size_t room, object_kind kind, std::size_t size, std::uint64_t type,
+                                                 const char* file_name, bool huge)
+{
+    registry::here(); // as above
+    auto result = std::make_shared<object_place>();
+    result->size = rounded(size);
+    result->page = make_page(alignment + result->size + room, file_name, huge);
+    result->at = result->page->data() + alignment;
+    begin_object(*result, kind, size, type);
+    return result;
+}
+
+std::shared_ptr<object_place> object_in(std::shared_ptr<shared_file> file, std::uint64_t offset, object_kind kind, std::size_t size,
+                                        std::uint64_t type)
+{
+    registry::here(); // as above
+    std::uint64_t mark = 0;
+    std::memcpy(&mark, file->data(), sizeof mark);
+    if (mark != page_mark || offset % alignment != 0 || offset == 0 || offset > file->size() - alignment)
+        throw protocol_error{"what should be a shared object is something else"};
+    object_header header;
+    std::memcpy(&header, file->data() + offset, sizeof header);
+    if (header.kind != static_cast<std::uint32_t>(kind) || header.type != type)
+        throw type_error{"a handle was sent of a shared object of another kind or type"};
+    if (header.size != size || header.size > file->size() - offset)
+        throw protocol_error{"a shared object has the wrong size"};
+    auto result = std::make_shared<object_place>();
+    result->at = file->data() + offset;
+    result->size = rounded(size);
+    result->page = std::move(file);
     return result;
 }
 
@@ -158,7 +192,7 @@ void shared_object::adopt(std::shared_ptr<object_place> place) noexcept
     at_ = place_->at;
 }
 
-void shared_object::send(output_archive& archive) const
+void shared_object::save(output_archive& archive) const
 {
     auto here = place();
     save_file(archive, here->page);
@@ -166,26 +200,12 @@ void shared_object::send(output_archive& archive) const
     archive(static_cast<std::uint64_t>(here->at - here->page->data()));
 }
 
-void shared_object::receive(input_archive& archive)
+void shared_object::load(input_archive& archive)
 {
-    registry::here(); // see make_object
-    auto result = std::make_shared<object_place>();
-    result->page = load_file(archive, 2 * alignment);
+    auto page = load_file(archive, 2 * alignment);
     std::uint64_t offset = 0;
     archive(offset);
-    auto& page = *result->page;
-    std::uint64_t mark = 0;
-    std::memcpy(&mark, page.data(), sizeof mark);
-    if (mark != page_mark || offset % alignment != 0 || offset == 0 || offset > page.size() - alignment)
-        throw protocol_error{"what should be a shared object is something else"};
-    object_header header;
-    std::memcpy(&header, page.data() + offset, sizeof header);
-    if (header.kind != static_cast<std::uint32_t>(kind_) || header.type != type_)
-        throw type_error{"a handle was sent of a shared object of another kind or type"};
-    if (header.size != size_ || header.size > page.size() - offset)
-        throw protocol_error{"a shared object has the wrong size"};
-    result->at = page.data() + offset;
-    adopt(std::move(result));
+    adopt(object_in(std::move(page), offset, kind_, size_, type_));
 }
 
 } // namespace coproc::detail

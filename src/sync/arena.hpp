@@ -28,4 +28,14 @@ struct object_place {
 /// A new object, all zero but for its header.
 [[nodiscard]] std::shared_ptr<object_place> make_object(object_kind kind, std::size_t size, std::uint64_t type);
 
+/// A new object that begins a file of its own, with `room` bytes of other things behind it, from `at + size` on.
+[[nodiscard]] std::shared_ptr<object_place> make_object_before(std::size_t room, object_kind kind, std::size_t size, std::uint64_t type,
+                                                               const char* file_name, bool huge);
+/// Where make_object_before puts its object, from the beginning of the file.
+inline constexpr std::size_t first_object = 64;
+
+/// The object there. Throws protocol_error for what is none, type_error for one of another kind or type.
+[[nodiscard]] std::shared_ptr<object_place> object_in(std::shared_ptr<shared_file> file, std::uint64_t offset, object_kind kind,
+                                                      std::size_t size, std::uint64_t type);
+
 } // namespace coproc::detail

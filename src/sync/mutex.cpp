@@ -32,20 +32,22 @@ bool lock_by(mutex_object& object, sleep_limit until)
 
 } // namespace
 
-void mutex_guard::release() noexcept
+void detail::mutex_hold::give_back(std::shared_ptr<object_place>& place) noexcept
 {
-    auto place = std::move(place_);
-    auto* mutex = std::exchange(mutex_, nullptr);
+    auto kept = std::move(place);
+    auto* mutex = std::exchange(state, nullptr);
     if (!mutex)
         return;
     try {
         if (auto& all = registry::here(); is_mine(*mutex, all)) // not in a copy of its process
-            give_back(*mutex, all);
+            detail::give_back(*mutex, all);
     } catch (const std::system_error&) { // a copy that could not even enter the table
     }
 }
 
 mutex::mutex() noexcept : shared_object{object_kind::mutex, sizeof(mutex_object)} {}
+
+mutex::mutex(std::shared_ptr<object_place> place) noexcept : mutex{} { adopt(std::move(place)); }
 
 task<mutex_guard> mutex::acquire() const
 {

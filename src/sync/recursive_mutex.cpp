@@ -106,10 +106,10 @@ bool lock_by(recursive_mutex_object& object, std::optional<sleep_limit> until)
 
 using namespace detail;
 
-void recursive_mutex_guard::release() noexcept
+void detail::recursive_mutex_hold::give_back(std::shared_ptr<object_place>& place) noexcept
 {
-    auto place = std::move(place_);
-    if (auto* object = std::exchange(object_, nullptr))
+    auto kept = std::move(place);
+    if (auto* object = std::exchange(state, nullptr))
         if (is_mine(object->mutex, registry::here())) // not in a copy of its process
             give_back_once(*object);
 }

@@ -48,24 +48,25 @@ bool lock_by(semaphore_state& s, sleep_limit until)
 
 } // namespace
 
-semaphore_permit::semaphore_permit(std::shared_ptr<object_place> place, semaphore_state& s, std::uint32_t account) noexcept
-    : place_{std::move(place)}, semaphore_{&s}, owner_{registry::here().self()}, account_{account}
+void detail::permit_hold::give_back(std::shared_ptr<object_place>& place) noexcept
 {
+    auto kept = std::move(place);
+    if (auto* s = std::exchange(state, nullptr))
+        if (auto& all = registry::here(); owner == all.self()) // not in a copy of its process
+            give_permit_back(*s, all, owner, account);
 }
 
-void semaphore_permit::release() noexcept
+semaphore_permit::semaphore_permit(std::shared_ptr<object_place> place, semaphore_state& s, std::uint32_t account) noexcept
+    : guard{std::move(place), {&s, registry::here().self(), account}}
 {
-    auto place = std::move(place_);
-    if (auto* s = std::exchange(semaphore_, nullptr))
-        if (auto& all = registry::here(); owner_ == all.self()) // not in a copy of its process
-            give_permit_back(*s, all, owner_, account_);
 }
 
 void semaphore_permit::consume() noexcept
 {
     auto place = std::move(place_);
-    if (auto* s = std::exchange(semaphore_, nullptr); s && owner_ == registry::here().self())
-        s->permits.post(account_, owner_, posting::one_less, [](std::uint32_t&, const ledger::account&) { return true; });
+    auto* s = std::exchange(hold_.state, nullptr);
+    if (s && hold_.owner == registry::here().self())
+        s->permits.post(hold_.account, hold_.owner, posting::one_less, [](std::uint32_t&, const ledger::account&) { return true; });
 }
 
 basic_semaphore::basic_semaphore(object_kind kind) noexcept : shared_object{kind, sizeof(semaphore_state)} {}

@@ -61,19 +61,18 @@ bool lock_by(shared_mutex_state& s, access how, sleep_limit until)
 
 } // namespace
 
-shared_mutex_guard::shared_mutex_guard(std::shared_ptr<object_place> place, shared_mutex_state& state, std::uint32_t account,
-                                       bool exclusive, bool owner_died) noexcept
-    : place_{std::move(place)}, state_{&state}, owner_{registry::here().self()}, account_{account}, exclusive_{exclusive},
-      owner_died_{owner_died}
+void detail::shared_mutex_hold::give_back(std::shared_ptr<object_place>& place) noexcept
 {
+    auto kept = std::move(place);
+    if (auto* s = std::exchange(state, nullptr))
+        if (auto& all = registry::here(); owner == all.self()) // not in a copy of its process
+            detail::give_back(*s, all, exclusive ? access::exclusive : access::shared, owner, account);
 }
 
-void shared_mutex_guard::release() noexcept
+shared_mutex_guard::shared_mutex_guard(std::shared_ptr<object_place> place, shared_mutex_state& state, std::uint32_t account,
+                                       bool exclusive, bool owner_died) noexcept
+    : guard{std::move(place), {&state, registry::here().self(), account, exclusive, owner_died}}
 {
-    auto place = std::move(place_);
-    if (auto* s = std::exchange(state_, nullptr))
-        if (auto& all = registry::here(); owner_ == all.self()) // not in a copy of its process
-            give_back(*s, all, exclusive_ ? access::exclusive : access::shared, owner_, account_);
 }
 
 shared_mutex::shared_mutex() noexcept : shared_object{object_kind::shared_mutex, sizeof(shared_mutex_state)} {}

@@ -49,6 +49,10 @@ public:
     /// Handles of the same object.
     friend bool operator==(const shared_object& a, const shared_object& b) { return a.get() == b.get(); }
 
+    void save(output_archive& archive) const;
+    /// Throws protocol_error for what is no object, type_error for one of another kind or type.
+    void load(input_archive& archive);
+
 protected:
     /// `size` with its header, in bytes; at most 1 GiB.
     shared_object(object_kind kind, std::size_t size, std::uint64_t type = 0) noexcept;
@@ -69,10 +73,6 @@ protected:
 
     /// Becomes a handle of the object there, which is of its kind and type.
     void adopt(std::shared_ptr<object_place> place) noexcept;
-
-    void send(output_archive& archive) const;
-    /// Throws protocol_error for what is no object, type_error for one of another kind or type.
-    void receive(input_archive& archive);
 
 private:
     std::byte* make() const;
