@@ -1,9 +1,8 @@
-// apply and submit: single calls, their results, errors and handles.
+// apply and submit: single calls and their results.
 #include "pool/board.hpp"
 #include "pool/tasks.hpp"
 #include "support/counted.hpp"
 
-#include <asio/experimental/awaitable_operators.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
@@ -22,16 +21,6 @@ namespace {
 std::string greet(const std::string& whom, int times, bool loud) { return whom + std::to_string(times) + (loud ? "!" : "."); }
 void nothing() {}
 int throws(const std::string& text) { throw std::invalid_argument{text}; }
-int throws_nested()
-{
-    try {
-        throw std::out_of_range{"the inner one"};
-    } catch (...) {
-        std::throw_with_nested(std::runtime_error{"the outer one"});
-    }
-}
-std::size_t size_of_error(std::size_t size) { throw std::runtime_error{std::string(size, 'e')}; }
-
 coproc::task<int> later(int n)
 {
     asio::steady_timer timer{co_await asio::this_coro::executor, 1ms};
@@ -94,27 +83,6 @@ struct stubborn { // can't be sent when it is negative
     }
 };
 stubborn make_stubborn(int value) { return {value}; }
-int value_of(const stubborn& s) { return s.value; }
-
-struct nested {
-    std::vector<nested> inside;
-    template <class Archive>
-    void serialize(Archive& archive)
-    {
-        archive(inside);
-    }
-};
-nested deep(int levels)
-{
-    nested result;
-    nested* at = &result;
-    for (; levels > 0; --levels) {
-        at->inside.emplace_back();
-        at = &at->inside.front();
-    }
-    return result;
-}
-int depth(const nested& n) { return n.inside.empty() ? 0 : 1 + depth(n.inside.front()); }
 
 int alive_here(const counted&) { return counted::alive; }
 counted pass_on(counted c) { return c; }
@@ -199,121 +167,6 @@ TEST_CASE("state that is passed on with a function is the worker's own copy", "[
         CHECK(here.count == 10);
         auto bound = coproc::bind_front(add, 5);
         CHECK(co_await pool.apply(bound, 6) == 11);
-    });
-}
-
-TEST_CASE("an error arrives with its type, its text and where it came from", "[POOL-012]")
-{
-    in_loop([]() -> coproc::task<> {
-        coproc::pool pool{1};
-        auto worker = co_await pool.apply(own_pid);
-        try {
-            co_await pool.apply({.name = "my task"}, throws, "a text");
-            FAIL("no error");
-        } catch (const std::invalid_argument& e) {
-            CHECK(std::string{e.what()} == "a text");
-            auto* remote = dynamic_cast<const coproc::remote_error*>(&e);
-            REQUIRE(remote);
-            CHECK(remote->pid() == worker);
-            CHECK(remote->type_name() == "std::invalid_argument");
-        }
-    });
-}
-
-TEST_CASE("an error of this side is not marked as remote", "[POOL-012]")
-{
-    in_loop([]() -> coproc::task<> {
-        coproc::pool pool{1};
-        co_await pool.close();
-        try {
-            co_await pool.apply(nothing);
-            FAIL("no error");
-        } catch (const coproc::usage_error& e) {
-            CHECK(dynamic_cast<const coproc::remote_error*>(&e) == nullptr);
-        }
-    });
-}
-
-TEST_CASE("an error arrives with its causes", "[EXE-042]")
-{
-    in_loop([]() -> coproc::task<> {
-        coproc::pool pool{1};
-        try {
-            co_await pool.apply(throws_nested);
-            FAIL("no error");
-        } catch (const coproc::remote_error& e) {
-            REQUIRE(e.causes().size() == 1);
-            CHECK(e.causes()[0] == "std::out_of_range: the inner one");
-        }
-    });
-}
-
-TEST_CASE("a good task after a bad one is served", "[EXE-041]")
-{
-    in_loop([]() -> coproc::task<> {
-        coproc::pool pool{1};
-        auto worker = co_await pool.apply(own_pid);
-        for (int i = 0; i < 10; ++i) {
-            CHECK(is<std::invalid_argument>(co_await failure_of(pool.apply(throws, "no"))));
-            CHECK(co_await pool.apply(twice, i) == 2 * i);
-        }
-        CHECK(co_await pool.apply(own_pid) == worker);
-    });
-}
-
-TEST_CASE("errors with texts of 1 MiB arrive, and the pool can be closed after them", "[POOL-015]")
-{
-    in_loop([]() -> coproc::task<> {
-        coproc::pool pool{2};
-        std::vector<coproc::async_result<std::size_t>> results;
-        for (int i = 0; i < 20; ++i)
-            results.push_back(pool.submit(size_of_error, std::size_t{1} << 20));
-        co_await pool.close();
-        for (auto& result : results) {
-            auto e = co_await failure_of(result.get());
-            CHECK(is<std::runtime_error>(e, std::string(1 << 20, 'e')));
-        }
-    });
-}
-
-TEST_CASE("results that can't be serialized, 20 times in a row, cost no worker", "[POOL-018]")
-{
-    in_loop([]() -> coproc::task<> {
-        coproc::pool pool{2};
-        std::set<int> pids;
-        for (int i = 0; i < 20; ++i) {
-            auto e = co_await failure_of(pool.apply(make_stubborn, -1));
-            CHECK(is<std::logic_error>(e, "negative values don't travel"));
-            pids.insert(co_await pool.apply(own_pid));
-        }
-        CHECK(pids.size() <= 2);
-        auto good = co_await pool.apply(make_stubborn, 4);
-        CHECK(good.value == 4);
-    });
-}
-
-TEST_CASE("a hundred arguments that can't be serialized take no places from a hundred good ones", "[EXE-032]")
-{
-    in_loop([]() -> coproc::task<> {
-        coproc::pool pool{1};
-        for (int i = 0; i < 100; ++i)
-            CHECK_THROWS_AS(pool.submit(value_of, stubborn{-1}), std::logic_error);
-        std::vector<coproc::async_result<int>> results;
-        for (int i = 0; i < 100; ++i)
-            results.push_back(pool.submit(value_of, stubborn{i}));
-        for (int i = 0; i < 100; ++i)
-            CHECK(co_await results[static_cast<std::size_t>(i)].get() == i);
-    });
-}
-
-TEST_CASE("data that is nested too deep is an error, on either side, and half of it travels", "[BAD-011]")
-{
-    in_loop([]() -> coproc::task<> {
-        coproc::pool pool{1};
-        CHECK_THROWS_AS(pool.submit(depth, deep(100'000)), coproc::protocol_error);
-        auto e = co_await failure_of(pool.apply(deep, 100'000));
-        CHECK(is<coproc::protocol_error>(e));
-        CHECK(co_await pool.apply(depth, deep(400)) == 400);
     });
 }
 
@@ -437,137 +290,6 @@ TEST_CASE("a pool of one runs its tasks one after the other, in the order they c
         auto last = pool.submit(note, board.path(), 1);
         CHECK(co_await last.get() == 5);
         CHECK(board[3] == 0);
-    });
-}
-
-TEST_CASE("a handle tells whether its task has ended")
-{
-    in_loop([]() -> coproc::task<> {
-        board board;
-        coproc::pool pool{1};
-        auto result = pool.submit(hold, board.path(), 7);
-        CHECK(result.valid());
-        CHECK_FALSE(result.ready());
-        CHECK_FALSE(co_await result.wait_for(0ms));
-        CHECK_FALSE(co_await result.wait_for(5ms));
-        board[1] = 1;
-        CHECK(co_await result.wait_for(1h));
-        CHECK(result.ready());
-        CHECK(co_await result.wait_for(0ms));
-        CHECK(co_await result.get() == 7);
-        CHECK_FALSE(result.valid());
-    });
-}
-
-TEST_CASE("a handle without a task says so")
-{
-    coproc::async_result<int> empty;
-    CHECK_FALSE(empty.valid());
-    CHECK_THROWS_AS(empty.get(), coproc::usage_error);
-    CHECK_THROWS_AS(empty.ready(), coproc::usage_error);
-    CHECK_THROWS_AS(empty.cancel(), coproc::usage_error);
-    CHECK_THROWS_AS(empty.wait_for(1s), coproc::usage_error);
-}
-
-TEST_CASE("a handle that is dropped lets its task run")
-{
-    in_loop([]() -> coproc::task<> {
-        board board;
-        coproc::pool pool{1};
-        static_cast<void>(pool.submit(note, board.path(), 0));
-        co_await pool.close();
-        CHECK(board[0] == 1);
-    });
-}
-
-TEST_CASE("a task that waits can be cancelled and does not run; one that has ended can't", "[EXE-020]")
-{
-    in_loop([]() -> coproc::task<> {
-        board board;
-        coproc::pool pool{1};
-        auto done = pool.submit(twice, 1);
-        REQUIRE(co_await done.wait_for(1h));
-        CHECK_FALSE(done.cancel());
-        CHECK(co_await done.get() == 2);
-
-        auto running = pool.submit(hold, board.path(), 1);
-        auto in_pipe = pool.submit(note, board.path(), 5);
-        auto waiting = pool.submit(note, board.path(), 5);
-        co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
-        co_await reached(board, 0, 1);
-        CHECK(in_pipe.cancel());
-        CHECK(waiting.cancel());
-        CHECK_FALSE(waiting.cancel());
-        CHECK(in_pipe.ready());
-        CHECK(is<coproc::cancelled_error>(co_await failure_of(in_pipe.get())));
-        CHECK(is<coproc::cancelled_error>(co_await failure_of(waiting.get())));
-        board[1] = 1;
-        CHECK(co_await running.get() == 1);
-        co_await pool.close();
-        CHECK(board[5] == 0);
-    });
-}
-
-TEST_CASE("the result of a running task that was cancelled is not given to the next one")
-{
-    in_loop([]() -> coproc::task<> {
-        board board;
-        coproc::pool pool{1};
-        auto running = pool.submit(hold, board.path(), 1);
-        REQUIRE(co_await pool.submit(nothing).wait_for(0ms) == false);
-        co_await reached(board, 0, 1);
-        CHECK(running.cancel());
-        CHECK(is<coproc::cancelled_error>(co_await failure_of(running.get())));
-        board[1] = 1;
-        CHECK(co_await pool.apply(twice, 21) == 42);
-        CHECK(board[2] == 1); // it ran on to its end
-    });
-}
-
-TEST_CASE("a running task keeps its place when thousands behind it are cancelled")
-{
-    in_loop([]() -> coproc::task<> {
-        board board;
-        coproc::pool pool{1};
-        auto running = pool.submit(hold, board.path(), 1);
-        co_await reached(board, 0, 1);
-        for (int i = 0; i < 3000; ++i)
-            CHECK(pool.submit(note, board.path(), 5).cancel());
-        board[1] = 1;
-        CHECK(co_await running.get() == 1);
-        CHECK(co_await pool.apply(twice, 4) == 8);
-        CHECK(board[0] == 1); // it was begun once
-        CHECK(board[5] == 0);
-    });
-}
-
-TEST_CASE("one failure among several awaited calls is raised without waiting for the slow ones", "[CRA-026]")
-{
-    in_loop([]() -> coproc::task<> {
-        using namespace asio::experimental::awaitable_operators;
-        board board;
-        coproc::pool pool{2};
-        auto all = pool.apply(hold, board.path(), 1) && pool.apply(throws, "no");
-        auto e = co_await failure_of([](decltype(all) calls) -> coproc::task<> { co_await std::move(calls); }(std::move(all)));
-        CHECK(e != nullptr);
-        CHECK(board[2] == 0); // the slow one still holds
-        board[1] = 1;
-        CHECK(co_await pool.apply(twice, 1) == 2);
-    });
-}
-
-TEST_CASE("a call that lost against a timer is withdrawn, and the pool goes on")
-{
-    in_loop([]() -> coproc::task<> {
-        using namespace asio::experimental::awaitable_operators;
-        board board;
-        coproc::pool pool{1};
-        asio::steady_timer timer{co_await asio::this_coro::executor, 20ms};
-        auto either = pool.apply(hold, board.path(), 1) || timer.async_wait(asio::use_awaitable);
-        auto first = co_await std::move(either);
-        CHECK(first.index() == 1);
-        board[1] = 1;
-        CHECK(co_await pool.apply(twice, 1) == 2);
     });
 }
 

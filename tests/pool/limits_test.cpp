@@ -17,14 +17,6 @@ namespace {
 constexpr auto soon = 50ms; // a limit that is meant to be passed
 constexpr std::chrono::nanoseconds never = 1h;
 
-coproc::pool_options with_grace(int workers, std::chrono::milliseconds grace = 20ms)
-{
-    coproc::pool_options options;
-    options.workers = workers;
-    options.grace = grace;
-    return options;
-}
-
 /// The seventh does not end; the others count.
 int seventh_is_deaf(const std::string& path, int n)
 {

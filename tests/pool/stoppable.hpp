@@ -102,6 +102,14 @@ inline int odd_fails(const std::string& path, int n)
     return n;
 }
 
+inline coproc::pool_options with_grace(int workers, std::chrono::milliseconds grace = std::chrono::milliseconds{20})
+{
+    coproc::pool_options options;
+    options.workers = workers;
+    options.grace = grace;
+    return options;
+}
+
 inline std::vector<int> up_to(int n)
 {
     std::vector<int> result;
