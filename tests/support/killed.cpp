@@ -34,7 +34,7 @@ pid_t copy_that_does(F f)
     if (child != 0)
         return child;
     coproc::detail::forget_loops(); // it shares an epoll instance with its original
-    f();
+    [&]() noexcept { f(); }();
     ::_exit(0);
 }
 

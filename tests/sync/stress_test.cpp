@@ -28,8 +28,8 @@ namespace {
 
 constexpr int processes = 8;
 constexpr int times = 100'000 / (support::slowness * support::slowness * support::slowness);
-// Where each operation waits for seven other processes: a round takes about a hundred microseconds.
-constexpr int times_together = times / 20;
+// Where each operation waits for the seven others: as many in all.
+constexpr int times_together = times / processes;
 
 /// In so many copies of this process, each with its number, that begin together; each must end well.
 void in_each(const std::function<void(int)>& work)
