@@ -54,13 +54,14 @@ event::event() noexcept : shared_object{object_kind::event, sizeof(event_state)}
 void event::set() const
 {
     auto& s = state_at(get());
+    auto& all = registry::here(); // before anything changes: who isn't entered there dies unnoticed
     auto word = s.word.load();
     do
         if (word % 2 != 0)
             return;
     while (!s.word.compare_exchange_weak(word, word + 3));
     if (has_word(s.waiting))
-        wake_all(s.waiting, registry::here());
+        wake_all(s.waiting, all);
 }
 
 void event::clear() const { state_at(get()).word.fetch_and(~std::uint64_t{1}); }

@@ -53,13 +53,14 @@ latch::latch(std::uint32_t count) : latch{} { state_at(get()).count = count; }
 void latch::count_down(std::uint32_t by) const
 {
     auto& s = state_at(get());
+    auto& all = registry::here(); // before anything changes: who isn't entered there dies unnoticed
     auto count = s.count.load();
     do
         if (by > count)
             throw usage_error{"a latch was counted down below zero"};
     while (!s.count.compare_exchange_weak(count, count - by));
     if (count == by && has_word(s.waiting))
-        wake_all(s.waiting, registry::here());
+        wake_all(s.waiting, all);
 }
 
 bool latch::try_wait() const { return value() == 0; }

@@ -21,13 +21,10 @@
 #include <array>
 #include <csignal>
 #include <cstdint>
-#include <cstring>
+#include <cstdlib>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <numeric>
-#include <random>
-#include <set>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -61,18 +58,6 @@ task<> put_numbers(queue<int> q, int count)
 {
     for (int i = 0; i < count; ++i)
         co_await q.put(i);
-}
-
-task<> put_for_ever(queue<int> q)
-{
-    for (int i = 0;; ++i)
-        co_await q.put(i);
-}
-
-task<> get_for_ever(queue<int> q, queue<int> seen)
-{
-    while (auto item = co_await q.get())
-        co_await seen.put(*item);
 }
 
 task<> echo(queue<std::string> in, queue<std::string> out)
@@ -220,30 +205,6 @@ TEST_CASE("closing wakes those that wait for items and for room, in other proces
         CHECK(got.ok());
         auto put = co_await putter.join(); // what it threw ends it
         CHECK(put.code() == 1);
-    });
-}
-
-TEST_CASE("ten producers and ten consumers of one place lose and double nothing, and each producer's items keep their order",
-          "[QUE-012]")
-{
-    in_loop([]() -> task<> {
-        constexpr int each = 500;
-        queue<tagged> in{1}, out;
-        std::vector<process> producers, consumers;
-        for (int i = 0; i < 10; ++i)
-            consumers.push_back(co_await process::start(consume, in, out));
-        for (int i = 0; i < 10; ++i)
-            producers.push_back(co_await process::start(produce, in, i, each));
-        for (auto& p : producers)
-            CHECK((co_await p.join()).ok());
-        in.close();
-        for (auto& c : consumers)
-            CHECK((co_await c.join()).ok());
-        CHECK(out.size() == 10 * each);
-        std::map<tagged, int> seen;
-        while (auto item = out.try_get())
-            ++seen[*item];
-        CHECK(seen.size() == 10 * each);
     });
 }
 
@@ -452,13 +413,6 @@ task<> finish_items(joinable_queue<int> q)
         q.task_done();
 }
 
-task<> take_and_die(joinable_queue<int> q)
-{
-    static_cast<void>(co_await q.get());
-    static_cast<void>(co_await q.get());
-    ::raise(SIGKILL);
-}
-
 } // namespace
 
 TEST_CASE("four consumers finish all items of a joinable queue", "[QUE-005]")
@@ -475,87 +429,6 @@ TEST_CASE("four consumers finish all items of a joinable queue", "[QUE-005]")
         q.close();
         for (auto& c : consumers)
             CHECK((co_await c.join()).ok());
-    });
-}
-
-TEST_CASE("items in the hand of a consumer that is killed don't hold up the join")
-{
-    in_loop([]() -> task<> {
-        joinable_queue<int> q;
-        for (int i = 0; i < 3; ++i)
-            co_await q.put(i);
-        auto consumer = co_await process::start(take_and_die, q);
-        static_cast<void>(co_await consumer.join());
-        CHECK((co_await q.get()) == 2);
-        q.task_done();
-        co_await q.join();
-    });
-}
-
-TEST_CASE("a producer that is killed at any moment loses no item but the one in its hand, and holds up nobody")
-{
-    in_loop([]() -> task<> {
-        std::mt19937 chance{std::random_device{}()};
-        queue<int> q{8};
-        for (int round = 0; round < 100; ++round) {
-            auto producer = co_await process::start(put_for_ever, q);
-            int next = 0;
-            for (int i = static_cast<int>(chance() % 200); i >= 0; --i)
-                if ((co_await q.get()) != next++)
-                    FAIL_CHECK("lost or doubled");
-            producer.kill();
-            static_cast<void>(co_await producer.join());
-            while (auto item = q.try_get())
-                if (*item != next++)
-                    FAIL_CHECK("lost or doubled at the end");
-        }
-        co_await q.put(-1);
-        CHECK((co_await q.get()) == -1);
-    });
-}
-
-TEST_CASE("a consumer that is killed at any moment costs at most the item in its hand, and holds up nobody")
-{
-    in_loop([]() -> task<> {
-        std::mt19937 chance{std::random_device{}()};
-        for (int round = 0; round < 100; ++round) {
-            queue<int> q{8}, seen;
-            auto consumer = co_await process::start(get_for_ever, q, seen);
-            int count = static_cast<int>(chance() % 200) + 1;
-            for (int i = 0; i < count; ++i)
-                co_await q.put(i);
-            consumer.kill();
-            static_cast<void>(co_await consumer.join());
-            std::set<int> all;
-            int doubled = 0;
-            while (auto item = seen.try_get())
-                doubled += !all.insert(*item).second;
-            while (auto item = q.try_get())
-                doubled += !all.insert(*item).second;
-            CHECK(doubled == 0);
-            CHECK(static_cast<int>(all.size()) >= count - 1);
-        }
-    });
-}
-
-TEST_CASE("someone who waits for an item gets it although others that waited were killed")
-{
-    in_loop([]() -> task<> {
-        queue<int> q, seen;
-        std::vector<process> waiting;
-        for (int i = 0; i < 8; ++i)
-            waiting.push_back(co_await process::start(get_for_ever, q, seen));
-        co_await q.put(1); // they are there
-        static_cast<void>(co_await seen.get());
-        for (int i = 0; i < 7; ++i) {
-            waiting.back().kill();
-            static_cast<void>(co_await waiting.back().join());
-            waiting.pop_back();
-            co_await q.put(i);
-            CHECK((co_await seen.get()) == i);
-        }
-        q.close();
-        CHECK((co_await waiting.front().join()).ok());
     });
 }
 

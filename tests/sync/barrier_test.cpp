@@ -231,36 +231,6 @@ TEST_CASE("a process that is killed after its round at a barrier has ended break
     });
 }
 
-TEST_CASE("a process that dies after any instruction of arriving at a barrier hasn't arrived, or breaks it")
-{
-    auto place = detail::make_object(detail::object_kind::barrier, sizeof(detail::barrier_state), 0);
-    auto& b = *reinterpret_cast<detail::barrier_state*>(place->at);
-    auto& all = detail::registry::here();
-    b.parties = 2;
-    shared_value<std::uint32_t> copy;
-    detail::barrier_round round;
-    bool arrived = false;
-    const int instructions = killed_after_each_instruction({
-        [&] {
-            detail::break_now(b, all);
-            detail::reset(b, all);
-        },
-        [&] { copy.store(detail::registry::here().self()); },
-        [&] { static_cast<void>(detail::arrive(b, detail::registry::here(), round)); },
-        [&](int n) {
-            all.check(copy.load());
-            arrived = detail::arrived(b) == 1;
-            INFO("killed after instruction " << n << ", arrived: " << arrived);
-            REQUIRE((!arrived || detail::is_broken(b, all)));
-        },
-        5,
-    });
-    if (instructions == 0)
-        WARN("children can't be traced here: not tested");
-    else
-        CHECK(arrived);
-}
-
 TEST_CASE("threads meet at a barrier", "[threads]")
 {
     barrier b{3};

@@ -96,29 +96,6 @@ task<int> takes_two_and_a_child_one(mutex a, mutex b, mutex c)
     ::kill(::getpid(), SIGKILL);
     co_return 0;
 }
-int adds(mutex m, shared_value<long> sum, shared_value<int> inside, int times)
-{
-    for (int i = 0; i < times; ++i) {
-        m.lock();
-        if (inside.exchange(1) != 0)
-            return 1;
-        sum.store(sum.load() + 1);
-        inside.store(0);
-        m.unlock();
-    }
-    return 0;
-}
-task<int> adds_as_coroutine(mutex m, shared_value<long> sum, shared_value<int> inside, int times)
-{
-    for (int i = 0; i < times; ++i) {
-        auto held = co_await m.acquire();
-        if (inside.exchange(1) != 0)
-            co_return 1;
-        sum.store(sum.load() + 1);
-        inside.store(0);
-    }
-    co_return 0;
-}
 int barges(mutex m, shared_value<int> stop)
 {
     while (stop.load() == 0) {
@@ -503,81 +480,6 @@ TEST_CASE("coroutines go on waiting and being woken when a copy of their loop wa
     ::close(ready[1]);
 }
 
-TEST_CASE("processes that are killed at any moment leave a mutex that the next one gets", "[sync]")
-{
-    mutex m;
-    CHECK_FALSE(m.locked()); // made before it is copied
-    shared_value<int> inside;
-    std::mt19937 random{7};
-    const int rounds = 1000 / support::slowness;
-    int held = 0, told = 0;
-    inside.store(0);
-    for (int i = 0; i < rounds; ++i) {
-        copy_of_this child{[&] {
-            for (;;) {
-                m.lock();
-                inside.store(1);
-                inside.store(0);
-                m.unlock();
-            }
-            return 0;
-        }};
-        // Now and then it is killed while this process contends with it.
-        const int contentions = static_cast<int>(random() % 4);
-        for (int j = 0; j < contentions; ++j) {
-            m.lock();
-            m.unlock();
-        }
-        for (auto j = random() % 20'000; j > 0; --j)
-            std::atomic_signal_fence(std::memory_order_seq_cst);
-        ::kill(child.pid(), SIGKILL);
-        if (i % 2 == 0)
-            child.end(); // otherwise a zombie
-        auto guard = sync_wait(m.acquire());
-        if (inside.load() == 1) {
-            ++held;
-            CHECK(guard.owner_died());
-        }
-        told += guard.owner_died();
-        inside.store(0);
-    }
-    CHECK(told >= held);
-    CHECK_FALSE(m.locked());
-}
-
-TEST_CASE("processes that contend are killed at any moment, and the others go on", "[sync]")
-{
-    mutex m;
-    CHECK_FALSE(m.locked()); // made before it is copied
-    shared_value<int> inside;
-    shared_value<long> entries;
-    inside.store(0);
-    entries.store(0);
-    std::mt19937 random{11};
-    const auto contend = [&] {
-        for (;;) {
-            auto guard = sync_wait(m.acquire());
-            if (inside.exchange(1) != 0 && !guard.owner_died())
-                return 1;
-            entries.fetch_add(1);
-            inside.store(0);
-        }
-    };
-    std::vector<std::unique_ptr<copy_of_this>> all;
-    for (int i = 0; i < 3; ++i)
-        all.push_back(std::make_unique<copy_of_this>(contend));
-    for (int i = 0; i < 100 / support::slowness; ++i) {
-        const long before = entries.load();
-        REQUIRE(support::eventually([&] { return entries.load() > before + 10; }, 30s));
-        auto& one = all[random() % all.size()];
-        REQUIRE_FALSE(support::has_ended(one->pid())); // it would have found two inside
-        one = nullptr;
-        one = std::make_unique<copy_of_this>(contend);
-    }
-    for (auto& one : all)
-        CHECK_FALSE(support::has_ended(one->pid()));
-}
-
 TEST_CASE("one that is killed while it waits takes nobody's turn", "[sync]")
 {
     mutex m;
@@ -794,32 +696,6 @@ TEST_CASE("a coroutine is woken though another strand of its loop is blocked", "
     second.unlock();
     a.join();
     b.join();
-}
-
-TEST_CASE("eight processes count to a sum under one mutex", "[sync]")
-{
-    mutex m;
-    shared_value<long> sum;
-    shared_value<int> inside;
-    sum.store(0);
-    inside.store(0);
-    const int each = 100'000 / support::slowness / support::slowness;
-    const bool coroutines = GENERATE(false, true);
-    INFO((coroutines ? "coroutines" : "threads"));
-    const int times = coroutines ? each / 5 : each;
-    await([&]() -> task<> {
-        std::vector<process> all;
-        for (int i = 0; i < 8; ++i) {
-            auto start = coroutines ? process::start(adds_as_coroutine, m, sum, inside, times) : process::start(adds, m, sum, inside, times);
-            all.push_back(co_await std::move(start));
-        }
-        for (auto& p : all) {
-            auto join = p.join();
-            auto ended = co_await std::move(join);
-            CHECK(ended.code() == 0);
-        }
-    });
-    CHECK(sum.load() == 8L * times);
 }
 
 TEST_CASE("ten thousand mutexes take few descriptors, and go to a child in one message", "[sync]")

@@ -10,6 +10,7 @@
 #include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/error.hpp>
+#include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
@@ -18,7 +19,6 @@
 
 #include <chrono>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <system_error>
 
@@ -108,6 +108,34 @@ inline task<> reaches(shared_value<int> value, int least)
     }
 }
 
+/// A loop of this thread with coroutines that wait beside what else the thread does.
+class loop_beside {
+public:
+    /// Starts `work`; it has ended or waits when this returns.
+    void begin(task<> work)
+    {
+        ++unfinished_;
+        asio::co_spawn(loop_, std::move(work), [this](std::exception_ptr e) {
+            --unfinished_;
+            if (e)
+                std::rethrow_exception(e);
+        });
+        loop_.restart();
+        loop_.poll();
+    }
+    [[nodiscard]] int unfinished() const { return unfinished_; }
+    /// Until all have ended; throws what they threw.
+    void end()
+    {
+        loop_.restart();
+        loop_.run();
+    }
+
+private:
+    asio::io_context loop_;
+    int unfinished_ = 0;
+};
+
 /// The body of a process that is to be killed.
 inline task<> wait_for_the_end()
 {
@@ -123,18 +151,5 @@ inline task<> killed(process& p)
     auto end = p.join();
     static_cast<void>(co_await std::move(end));
 }
-
-/// What killed_after_each_instruction calls.
-struct life_of_a_copy {
-    std::function<void()> prepare;    ///< before each copy is made
-    std::function<void()> first;      ///< in the copy, unharmed
-    std::function<void()> body;       ///< in the copy, which is killed
-    std::function<void(int)> check;   ///< after that, with the number of instructions
-    int each = 1;                     ///< only after every so many instructions: the time grows with their square
-};
-
-/// Kills a copy of this process, made by fork, after one instruction of `body`, another one after two, and so on to the end
-/// (under a sanitizer seven times fewer). Gives the number of instructions; 0: nobody may trace his children here.
-int killed_after_each_instruction(const life_of_a_copy& life);
 
 } // namespace sync_test
