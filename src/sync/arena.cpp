@@ -1,6 +1,6 @@
 #include "sync/arena.hpp"
 
-#include "os/stamp.hpp"
+#include "sync/of_this_process.hpp"
 #include "sync/registry.hpp"
 
 #include <coproc/error.hpp>
@@ -27,21 +27,12 @@ std::size_t rounded(std::size_t size) { return (size + alignment - 1) / alignmen
 // The page that is being filled, and what is free in it.
 struct filling {
     std::mutex mutex;
-    std::uint64_t stamp = os::process_stamp();
     std::shared_ptr<shared_file> page;
     std::size_t used = 0, objects = 0; ///< bytes, and objects that this process still knows
     std::map<std::size_t, std::vector<std::byte*>> free; ///< by size
 };
 
-filling& current()
-{
-    static std::mutex mutex;
-    static filling* instance = new filling; // never destroyed: handles may be static objects
-    std::scoped_lock lock{mutex};
-    if (instance->stamp != os::process_stamp())
-        instance = new filling; // a copy of a process leaves its original's page alone
-    return *instance;
-}
+filling& current() { return of_this_process<filling>(); }
 
 std::shared_ptr<shared_file> make_page(std::size_t size, const char* name = "coproc objects", bool huge = false)
 {

@@ -58,10 +58,10 @@ bool change(barrier_state& b, F f) noexcept
 }
 
 // Marks that one more waits here, in a place of this process or one that nobody needs in this round.
-std::atomic<std::uint64_t>& make_mark(barrier_state& b, member self, std::uint32_t round)
+cell<std::uint64_t>& make_mark(barrier_state& b, member self, std::uint32_t round)
 {
     round &= mark_rounds;
-    auto take = [&](auto may_use) -> std::atomic<std::uint64_t>* {
+    auto take = [&](auto may_use) -> cell<std::uint64_t>* {
         for (auto& place : b.marks) {
             auto word = place.load();
             for (auto m = read_mark(word); may_use(m); m = read_mark(word)) {
@@ -82,7 +82,7 @@ std::atomic<std::uint64_t>& make_mark(barrier_state& b, member self, std::uint32
     return *place;
 }
 
-void take_mark_back(std::atomic<std::uint64_t>& place, member self, std::uint32_t round) noexcept
+void take_mark_back(cell<std::uint64_t>& place, member self, std::uint32_t round) noexcept
 {
     auto word = place.load();
     for (auto m = read_mark(word); m.owner == self && m.round == (round & mark_rounds) && m.waiting > 0; m = read_mark(word))

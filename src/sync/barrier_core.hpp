@@ -10,6 +10,7 @@
 #pragma once
 
 #include "os/stamp.hpp"
+#include "sync/cell.hpp"
 #include "sync/gate.hpp"
 #include "sync/party.hpp"
 #include "sync/registry.hpp"
@@ -17,20 +18,19 @@
 #include <coproc/detail/shared_object.hpp>
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 
 namespace coproc::detail {
 
 /// In shared memory.
 struct barrier_state {
-    static constexpr std::uint32_t processes = 96;
+    static constexpr std::uint32_t processes = places_of_processes;
 
     object_header header;
     std::uint32_t parties; ///< never changed; 0 is 1
-    std::atomic<std::uint64_t> word;
+    cell<std::uint64_t> word;
     gate waiting;
-    std::array<std::atomic<std::uint64_t>, processes> marks;
+    std::array<cell<std::uint64_t>, processes> marks;
 };
 
 /// A round of a life.

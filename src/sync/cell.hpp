@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 namespace coproc::detail {
 
@@ -13,6 +14,9 @@ using cell = std::atomic<T>;
 
 /// How many sleepers can leave word at a gate by name: with the two other words, what fits into a line of the cache.
 inline constexpr std::size_t gate_places = 14;
+
+/// How many processes an object can know by name that have a part in it: that hold something, wait, or have arrived.
+inline constexpr std::uint32_t places_of_processes = 96;
 
 } // namespace coproc::detail
 

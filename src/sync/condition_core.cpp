@@ -1,5 +1,7 @@
 #include "sync/condition_core.hpp"
 
+#include "sync/of_this_process.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
@@ -31,7 +33,7 @@ std::uint64_t make(const line& its) noexcept
 
 // Changes it as `f(line)` does, unless that says no.
 template <class F>
-bool change(std::atomic<std::uint64_t>& place, F f) noexcept
+bool change(cell<std::uint64_t>& place, F f) noexcept
 {
     auto word = place.load();
     for (;;) {
@@ -47,19 +49,10 @@ bool change(std::atomic<std::uint64_t>& place, F f) noexcept
 // that was there before him.
 struct waiters_here {
     std::mutex mutex;
-    std::uint64_t stamp = os::process_stamp();
     std::unordered_map<const condition_state*, std::vector<const condition_wait*>> in_order;
 };
 
-waiters_here& waiting_here()
-{
-    static std::mutex mutex;
-    static waiters_here* instance = new waiters_here; // never destroyed: coroutines may be so late
-    std::scoped_lock lock{mutex};
-    if (instance->stamp != os::process_stamp())
-        instance = new waiters_here; // in a copy of a process nobody waits
-    return *instance;
-}
+waiters_here& waiting_here() { return of_this_process<waiters_here>(); }
 
 // The process that one of those that wait in it was told; 0: nobody waits.
 member tell_one(condition_state& s, const registry& all) noexcept

@@ -10,25 +10,25 @@
 #pragma once
 
 #include "os/stamp.hpp"
+#include "sync/cell.hpp"
 #include "sync/mutex_core.hpp"
 
 #include <coproc/mutex.hpp>
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 
 namespace coproc::detail {
 
 /// In shared memory.
 struct condition_state {
-    static constexpr std::uint32_t processes = 96;
+    static constexpr std::uint32_t processes = places_of_processes;
 
     object_header header;
-    std::atomic<std::uint32_t> turn; ///< where to look first, so that everybody's turn comes
+    cell<std::uint32_t> turn; ///< where to look first, so that everybody's turn comes
     mutex_state mutex;
     gate waiting;
-    std::array<std::atomic<std::uint64_t>, processes> waiters;
+    std::array<cell<std::uint64_t>, processes> waiters;
 };
 
 /// Tells at most so many of those that wait, and wakes them; gives their number.

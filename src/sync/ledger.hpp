@@ -11,10 +11,10 @@
 // What the dead held is given back by whoever finds them (`closed`). No waiting here, and no order of waiters.
 #pragma once
 
+#include "sync/cell.hpp"
 #include "sync/registry.hpp"
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 
 namespace coproc::detail {
@@ -28,7 +28,7 @@ enum class posted { done, refused, moved };
 class ledger {
 public:
     /// As many processes can hold something at the same time.
-    static constexpr std::uint32_t accounts = 96;
+    static constexpr std::uint32_t accounts = places_of_processes;
     static constexpr std::uint32_t no_account = 255;
     static constexpr std::uint32_t most_shares = (1u << 13) - 1;
 
@@ -124,8 +124,8 @@ private:
     }
     void settle(std::uint64_t word) noexcept;
 
-    std::atomic<std::uint64_t> word_;
-    std::array<std::atomic<std::uint64_t>, accounts> accounts_;
+    cell<std::uint64_t> word_;
+    std::array<cell<std::uint64_t>, accounts> accounts_;
 };
 
 } // namespace coproc::detail

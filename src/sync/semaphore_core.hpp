@@ -6,6 +6,7 @@
 //     times says so (`hungry`): one permit is then kept for its party.
 #pragma once
 
+#include "sync/cell.hpp"
 #include "sync/gate.hpp"
 #include "sync/ledger.hpp"
 #include "sync/party.hpp"
@@ -13,7 +14,6 @@
 
 #include <coproc/detail/shared_object.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <optional>
 
@@ -22,8 +22,8 @@ namespace coproc::detail {
 /// In shared memory.
 struct semaphore_state {
     object_header header;
-    std::atomic<member> hungry;
-    std::atomic<std::uint32_t> most; ///< permits that may be there, of a bounded one
+    cell<member> hungry;
+    cell<std::uint32_t> most; ///< permits that may be there, of a bounded one
     ledger permits;
     gate waiting;
 };

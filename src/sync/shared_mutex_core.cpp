@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::uint32_t written_bit = 1u << 30, damaged_bit = 1u << 31, readers = written_bit - 1;
 
-bool waits(const std::atomic<member>& first, const registry& all) noexcept
+bool waits(const cell<member>& first, const registry& all) noexcept
 {
     auto sleeper = first.load();
     return sleeper != 0 && all.is_there(sleeper);

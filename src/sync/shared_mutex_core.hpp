@@ -8,6 +8,7 @@
 //   - Whoever leaves it free, and whoever leaves without having had it, wakes one writer and all readers.
 #pragma once
 
+#include "sync/cell.hpp"
 #include "sync/gate.hpp"
 #include "sync/ledger.hpp"
 #include "sync/party.hpp"
@@ -15,7 +16,6 @@
 
 #include <coproc/detail/shared_object.hpp>
 
-#include <atomic>
 #include <cstdint>
 
 namespace coproc::detail {
@@ -23,7 +23,7 @@ namespace coproc::detail {
 /// In shared memory; all zero is free.
 struct shared_mutex_state {
     object_header header;
-    std::atomic<member> writer, reader; ///< sleepers that come next
+    cell<member> writer, reader; ///< sleepers that come next
     ledger holders;
     gate writers, readers;
 };
@@ -58,7 +58,7 @@ public:
 
 private:
     static constexpr unsigned patience = 8;
-    [[nodiscard]] std::atomic<member>& first() const noexcept { return how_ == access::shared ? state_.reader : state_.writer; }
+    [[nodiscard]] cell<member>& first() const noexcept { return how_ == access::shared ? state_.reader : state_.writer; }
 
     shared_mutex_state& state_;
     const registry& all_;
