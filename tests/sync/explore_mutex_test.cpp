@@ -9,31 +9,23 @@
 
 #undef detail
 #undef os
-#include "support/slowness.hpp"
 
 #include <catch2/catch.hpp>
 
 using namespace coproc::explored_mutex;
 using explorer::budget;
 using explorer::findings;
-using explorer::schedule;
 
 namespace {
 
 constexpr std::uint64_t handed_flag = 1ull << 33;
 
 /// The mutex, and what must be true of it.
-struct exploration {
-    mutex_state mutex;
+struct mutex_exploration : exploration<mutex_state> {
     std::optional<std::size_t> inside; ///< who has it and lives
     bool must_be_told = false;         ///< its owner died with it
-    bool deaf = false, deaths_untold = false;
-    std::vector<std::size_t> late; ///< not in the table from the beginning
-    std::uint32_t first_turn = 0;  ///< which of the gate's places is looked at first
-    std::array<std::unique_ptr<virtual_party>, world::most> parties; ///< as a loop's, they stay when their sleepers leave
-    schedule all;
+    std::uint32_t first_turn = 0;      ///< which of the gate's places is looked at first
 
-    virtual_party& party() { return *(parties[this_process()] = std::make_unique<virtual_party>()); }
     void entered(taken how)
     {
         if (all.ghosts())
@@ -51,48 +43,29 @@ struct exploration {
             inside.reset();
     }
 
-    findings run(budget b)
+protected:
+    void begin() override
     {
-        if (support::slowness > 1) // a sanitizer is there for the memory, not for the protocol
-            b.switches = std::min(b.switches, 2) - (b.deaths + b.cancellations > 0 && all.bodies.size() > 2);
-        all.prepare = [this] {
-            new (&mutex) mutex_state{};
-            mutex.waiting.turn.put(first_turn);
-            inside.reset();
-            must_be_told = false;
-            parties = {};
-            here = {};
-            here.deaf = deaf;
-            here.deaths_untold = deaths_untold;
-            for (std::size_t i = 0; i < all.bodies.size(); ++i)
-                here.processes[i].there = std::ranges::find(late, i) == late.end();
-        };
-        all.shared_state = [this] {
-            std::uint64_t hash = here.hash();
-            auto add = [&](std::uint64_t n) { hash = schedule::mix(hash ^ n); };
-            add(mutex.word.peek());
-            add(mutex.hungry.peek());
-            for (auto& place : mutex.waiting.waiting)
-                add(place.peek());
-            add(mutex.waiting.crowd.peek());
-            add(mutex.waiting.turn.peek());
-            add(inside.value_or(9));
-            add(must_be_told);
-            return hash;
-        };
-        all.on_death = [this](std::size_t who) {
-            auto word = mutex.word.peek();
-            if (owner_of(word) == 1 + who && (word & handed_flag) == 0)
-                must_be_told = true;
-            if (inside == who)
-                inside.reset();
-        };
-        all.at_end = [this] {
-            if (auto owner = owner_of(mutex.word.peek()); owner != 0 && all.alive(owner - 1))
-                all.fail("nobody has it any more, and nobody can");
-        };
-        return all.explore(b);
+        state().waiting.turn.put(first_turn);
+        inside.reset();
+        must_be_told = false;
     }
+    std::uint64_t hash_of_model() const override { return inside.value_or(9) << 1 | must_be_told; }
+    void died(std::size_t who) override
+    {
+        auto word = state().word.peek();
+        if (owner_of(word) == 1 + who && (word & handed_flag) == 0)
+            must_be_told = true;
+        if (inside == who)
+            inside.reset();
+    }
+    void ended() override
+    {
+        if (auto owner = owner_of(state().word.peek()); owner != 0 && all.alive(owner - 1))
+            all.fail("nobody has it any more, and nobody can");
+    }
+
+private:
     static member owner_of(std::uint64_t word) { return static_cast<member>(word); }
 };
 
@@ -122,7 +95,7 @@ struct says_nothing : impatient_wait {
 };
 
 template <class W = impatient_wait>
-std::function<void()> contender(exploration& e, int rounds = 1, bool enters_late = false)
+std::function<void()> contender(mutex_exploration& e, int rounds = 1, bool enters_late = false)
 {
     return [&e, rounds, enters_late] {
         auto& party = e.party();
@@ -130,9 +103,9 @@ std::function<void()> contender(exploration& e, int rounds = 1, bool enters_late
             enters();
         auto& all = registry::here();
         for (int i = 0; i < rounds; ++i) {
-            auto how = try_take(e.mutex, all, false);
+            auto how = try_take(e.state(), all, false);
             if (how == taken::no) {
-                W wait{e.mutex, all};
+                W wait{e.state(), all};
                 if (!party.wait(wait))
                     return;
                 how = wait.result();
@@ -140,13 +113,13 @@ std::function<void()> contender(exploration& e, int rounds = 1, bool enters_late
             e.entered(how);
             step("is inside");
             e.leaves();
-            give_back(e.mutex, all);
+            give_back(e.state(), all);
         }
     };
 }
 
 /// Two coroutines of one loop. A cancellation hits the one that came first.
-void two_coroutines(exploration& e)
+void two_coroutines(mutex_exploration& e)
 {
     auto& party = e.party();
     auto& all = registry::here();
@@ -166,7 +139,7 @@ void two_coroutines(exploration& e)
             if (c.turn)
                 c.turn->comes_back();
             c.turn.reset();
-            c.wait.emplace(e.mutex, all);
+            c.wait.emplace(e.state(), all);
             c.s = blocked_thread::make_sleeper();
             c.turn.emplace(party, c.s, *c.wait);
             if (c.turn->look(c.tries++)) {
@@ -176,7 +149,7 @@ void two_coroutines(exploration& e)
                 e.entered(how);
                 step("is inside");
                 e.leaves();
-                give_back(e.mutex, all);
+                give_back(e.state(), all);
             }
         }
         bool somebody_can = std::ranges::any_of(coroutines, [](one& c) { return !c.done && c.s->rung(); });
@@ -194,28 +167,19 @@ void two_coroutines(exploration& e)
 template <class W = impatient_wait>
 findings explore_two(budget b)
 {
-    exploration e;
+    mutex_exploration e;
     e.all.bodies = {contender<W>(e, 2), contender<W>(e, 2)};
     return e.run(b);
 }
 template <class W = impatient_wait>
 findings explore_three(budget b, int rounds = 2)
 {
-    exploration e;
+    mutex_exploration e;
     e.all.bodies = {contender<W>(e, rounds), contender<W>(e), contender<W>(e)};
     return e.run(b);
 }
 
 } // namespace
-
-#define CHECK_NOTHING_FOUND(...)                                                                                             \
-    do {                                                                                                                     \
-        const findings found = __VA_ARGS__;                                                                                  \
-        INFO(found.schedules << " schedules, " << found.states << " states");                                                \
-        if (std::getenv("COPROC_TELL"))                                                                                      \
-            WARN(found.schedules << " schedules, " << found.states << " states");                                            \
-        CHECK(found.failure == "");                                                                                          \
-    } while (false)
 
 TEST_CASE("two processes share a mutex, however they are interleaved", "[sync][explore]")
 {
@@ -257,14 +221,14 @@ TEST_CASE("two of three processes may be cancelled", "[sync][explore]")
 
 TEST_CASE("two coroutines of one loop wait while another process comes and goes, and one is cancelled", "[sync][explore]")
 {
-    exploration e;
+    mutex_exploration e;
     e.all.bodies = {contender(e, 3), [&e] { two_coroutines(e); }};
     CHECK_NOTHING_FOUND(e.run({.switches = 4, .cancellations = 1}));
 }
 
 TEST_CASE("a process that comes late may die at any step", "[sync][explore]")
 {
-    exploration e;
+    mutex_exploration e;
     e.first_turn = GENERATE(0u, 1u);
     e.late = {0};
     e.all.bodies = {contender(e, 1, true), contender(e), contender(e)};
@@ -273,7 +237,7 @@ TEST_CASE("a process that comes late may die at any step", "[sync][explore]")
 
 TEST_CASE("the crowd of those that found no place is woken too", "[sync][explore]")
 {
-    exploration e;
+    mutex_exploration e;
     e.first_turn = GENERATE(0u, 1u);
     e.all.bodies = {contender(e), contender(e), contender(e), contender(e)};
     CHECK_NOTHING_FOUND(e.run({.switches = 2}));
@@ -282,7 +246,7 @@ TEST_CASE("the crowd of those that found no place is woken too", "[sync][explore
 
 TEST_CASE("the explorer finds what is broken on purpose", "[sync][explore]")
 {
-    exploration e;
+    mutex_exploration e;
     e.all.bodies = {contender(e, 2), contender(e), contender(e)};
     const auto finds = [&](budget b) { return e.run(b).failure; };
     using Catch::Matchers::StartsWith;

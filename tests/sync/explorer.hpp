@@ -4,14 +4,28 @@
 //     #define os explored_NAME_os
 //     #include "sync/explorer.hpp"
 //     #include "../../src/sync/NAME_core.cpp"
+//     #undef detail
+//     #undef os
 //
-// What runs is the real gate.cpp, party.cpp, turn.hpp and what the test includes. What stands in for the kernel and for the
-// table of processes is here: descriptors, doorbells, pidfds, registry. Gates have two places instead of fourteen, so that
-// three sleepers are a crowd.
+// and derives from `exploration`. What runs is the real gate.cpp, party.cpp, turn.hpp and what the test includes. What stands
+// in for the kernel and for the table of processes is here: descriptors, doorbells, pidfds, registry. Gates have two places
+// instead of fourteen, so that three sleepers are a crowd.
 #pragma once
 
 #define COPROC_EXPLORE
 #include "sync/schedule.hpp"
+
+#include "support/slowness.hpp"
+
+// What users see is not explored, and stays what it is.
+#pragma push_macro("detail")
+#undef detail
+#include <coproc/detail/shared_object.hpp>
+namespace explorer {
+using coproc::detail::object_header;
+using coproc::detail::object_kind;
+} // namespace explorer
+#pragma pop_macro("detail")
 
 #include <algorithm>
 #include <array>
@@ -19,12 +33,14 @@
 #include <cerrno>
 #include <chrono>
 #include <concepts>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -35,10 +51,30 @@
 #include <poll.h>
 #include <unistd.h>
 
+#ifndef EXPLORED_PLACES_OF_PROCESSES
+#define EXPLORED_PLACES_OF_PROCESSES 3
+#endif
+
 namespace coproc::detail {
 
 using explorer::cell;
+using explorer::object_header;
+using explorer::object_kind;
 inline constexpr std::size_t gate_places = 2;
+inline constexpr std::uint32_t places_of_processes = EXPLORED_PLACES_OF_PROCESSES;
+
+inline std::vector<std::function<void()>> forget_what_processes_have;
+template <class T>
+T& of_this_process()
+{
+    static std::array<std::unique_ptr<T>, explorer::schedule::most> all;
+    static const bool known = (forget_what_processes_have.push_back([] { all = {}; }), true);
+    static_cast<void>(known);
+    auto& mine = all[explorer::schedule::now().running()];
+    if (!mine)
+        mine = std::make_unique<T>();
+    return *mine;
+}
 
 } // namespace coproc::detail
 
@@ -148,6 +184,14 @@ inline void registry::bury(member dead) noexcept
     detail::here.sleepers[dead - 1].there = false;
     step("frees a process");
     detail::here.processes[dead - 1].there = false;
+}
+inline void registry::check(member process) noexcept
+{
+    if (process == self_ || !is_there(process))
+        return;
+    step("asks the kernel");
+    if (seen(detail::here.has_died(process - 1)))
+        bury(process);
 }
 inline std::uint32_t registry::version() const noexcept
 {
@@ -286,3 +330,84 @@ inline void fail(int error, const char* operation) { throw std::system_error{err
 inline std::uint64_t process_stamp() noexcept { return 1 + detail::this_process(); }
 
 } // namespace coproc::os
+
+namespace coproc::detail {
+
+/// Virtual processes that share a State, and what must be true of it.
+template <class State>
+class exploration {
+public:
+    exploration() = default;
+    exploration(const exploration&) = delete;
+    exploration& operator=(const exploration&) = delete;
+    virtual ~exploration() = default;
+
+    State& state() { return *std::launder(reinterpret_cast<State*>(memory_)); }
+    /// Of the process that runs. As a loop's, it stays when its sleepers leave.
+    virtual_party& party() { return *(parties_[this_process()] = std::make_unique<virtual_party>()); }
+
+    explorer::findings run(explorer::budget b)
+    {
+        if (support::slowness > 1) // a sanitizer is there for the memory, not for the protocol
+            b.switches = std::min(b.switches, 2) - (b.deaths + b.cancellations > 0 && all.bodies.size() > 2);
+        all.prepare = [this] {
+            std::memset(memory_, 0, sizeof memory_);
+            new (memory_) State{};
+            parties_ = {};
+            for (auto& forget : forget_what_processes_have)
+                forget();
+            here = {};
+            here.deaf = deaf;
+            here.deaths_untold = deaths_untold;
+            for (std::size_t i = 0; i < all.bodies.size(); ++i)
+                here.processes[i].there = std::ranges::find(late, i) == late.end();
+            begin();
+        };
+        all.shared_state = [this] {
+            std::uint64_t hash = explorer::schedule::mix(here.hash() ^ hash_of_model()), words[sizeof memory_ / 8];
+            std::memcpy(words, memory_, sizeof words);
+            for (auto word : words)
+                hash = explorer::schedule::mix(hash ^ word);
+            return hash;
+        };
+        all.on_death = [this](std::size_t who) { died(who); };
+        all.at_each_step = [this] {
+            if (!all.ghosts())
+                check();
+        };
+        all.at_end = [this] { ended(); };
+        all.may_hang = [this] { return may_hang(); };
+        return all.explore(b);
+    }
+
+    explorer::schedule all;
+    bool deaf = false, deaths_untold = false;
+    std::vector<std::size_t> late; ///< not in the table from the beginning
+
+protected:
+    /// Before each schedule, when the state is all zero.
+    virtual void begin() = 0;
+    /// Of all that the checks remember.
+    virtual std::uint64_t hash_of_model() const = 0;
+    virtual void died(std::size_t) {}
+    /// At each step: nobody is in the middle of an instruction.
+    virtual void check() {}
+    /// All have ended, or died, or rightly sleep.
+    virtual void ended() {}
+    virtual bool may_hang() { return false; }
+
+private:
+    alignas(64) std::byte memory_[sizeof(State)];
+    std::array<std::unique_ptr<virtual_party>, world::most> parties_;
+};
+
+} // namespace coproc::detail
+
+#define CHECK_NOTHING_FOUND(...)                                                                                             \
+    do {                                                                                                                     \
+        const explorer::findings found = __VA_ARGS__;                                                                        \
+        INFO(found.schedules << " schedules, " << found.states << " states");                                                \
+        if (std::getenv("COPROC_TELL"))                                                                                      \
+            WARN(found.schedules << " schedules, " << found.states << " states");                                            \
+        CHECK(found.failure == "");                                                                                          \
+    } while (false)

@@ -60,7 +60,9 @@ public:
     std::function<void()> prepare;                          ///< before each schedule
     std::function<std::uint64_t()> shared_state = [] { return std::uint64_t{0}; };
     std::function<void(std::size_t)> on_death = [](std::size_t) {};
+    std::function<void()> at_each_step = [] {};
     std::function<void()> at_end = [] {}; ///< all have ended, or died
+    std::function<bool()> may_hang = [] { return false; }; ///< asked when those that are left sleep and nobody can wake them
 
     findings explore(budget most_of_it, std::size_t most_schedules = 3'000'000);
 
@@ -159,6 +161,7 @@ inline std::vector<schedule::option> schedule::options() const
 // Says who runs next (running_), or that this schedule is over.
 inline void schedule::decide()
 {
+    at_each_step();
     for (;;) {
         bool anybody = false, somebody_sleeps = false;
         for (std::size_t i = 0; i < bodies.size(); ++i) {
@@ -166,10 +169,9 @@ inline void schedule::decide()
             somebody_sleeps = somebody_sleeps || (processes_[i]->sleeping && !processes_[i]->dead);
         }
         if (!anybody) {
-            if (somebody_sleeps)
+            if (somebody_sleeps && !may_hang())
                 fail("somebody sleeps for ever");
-            else
-                at_end();
+            at_end();
             over_ = true;
             return;
         }
@@ -357,6 +359,11 @@ public:
         return read(std::exchange(value_, static_cast<T>(value_ + by)));
     }
     T fetch_add(T by, std::memory_order) { return fetch_add(by); }
+    T fetch_and(T by)
+    {
+        schedule::now().step("fetch_and");
+        return read(std::exchange(value_, static_cast<T>(value_ & by)));
+    }
     void store(T value, std::memory_order) { store(value); }
 
     /// For checks: nobody runs in between.
