@@ -20,21 +20,57 @@ void apply(ledger::account& its, posting what) noexcept
     }
 }
 
+enum entry : std::uint32_t { nothing, account_closed, has_the_whole, has_one_more, has_one_less, has_shares };
+static_assert(has_shares + shares_in_an_entry < 64);
+
 } // namespace
 
-// Makes the entry that the word shows. If the word has gone on, who changed it has made the entry before.
+std::uint32_t ledger::entry_of(account its, posting what) noexcept
+{
+    if (what == posting::none)
+        return nothing;
+    if (what == posting::closed)
+        return account_closed;
+    apply(its, what);
+    if (its.whole)
+        return has_the_whole;
+    if (its.shares <= shares_in_an_entry)
+        return has_shares + its.shares;
+    return what == posting::one_more ? has_one_more : has_one_less;
+}
+
+bool ledger::takes_the_place(std::uint32_t entry) noexcept { return entry != has_one_more && entry != has_one_less; }
+
+ledger::account ledger::content(std::uint64_t word, std::uint32_t index, std::uint64_t line) noexcept
+{
+    auto its = read(line);
+    auto entry = static_cast<std::uint32_t>(word >> 18) & 63;
+    if (entry == nothing || account_of(word) != index || (line & sequences) == sequence_of(word))
+        return its;
+    if (entry == account_closed)
+        return {};
+    if (entry == has_one_more)
+        ++its.shares;
+    else if (entry == has_one_less)
+        --its.shares;
+    else {
+        its.whole = entry == has_the_whole;
+        its.shares = its.whole ? 0 : entry - has_shares;
+    }
+    return its;
+}
+
+// Makes the entry that the word shows. If the word has gone on, who changed it has made the entry before, or has put another
+// one for the same account in its place.
 void ledger::settle(std::uint64_t word) noexcept
 {
-    auto what = static_cast<posting>(word >> 18 & 63);
-    if (what == posting::none)
+    if (account_of(word) >= accounts)
         return;
-    auto& place = accounts_[word >> 24 & 255];
-    auto line = place.load();
-    if ((line & sequences) == sequence_of(word) || word_.load() != word)
-        return;
-    auto its = read(line);
-    apply(its, what);
-    place.compare_exchange_strong(line, make_line(its, sequence_of(word))); // else somebody else has made it
+    auto& place = accounts_[account_of(word)];
+    for (auto line = place.load(); (line & sequences) != sequence_of(word) && word_.load() == word;)
+        // Else somebody else has made it, or, late, one whose place it took.
+        if (place.compare_exchange_strong(line, make_line(content(word, account_of(word), line), sequence_of(word))))
+            return;
 }
 
 std::uint32_t ledger::open_account(member self) noexcept

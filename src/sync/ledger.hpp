@@ -8,6 +8,10 @@
 // knows the sequence number of its last entry, and because an entry is made only while the word still shows it. So a process
 // may die between any two instructions: either its change didn't happen, or it is in its account.
 //
+// An entry says what the account holds then, so that one for the same account may take its place without being made itself:
+// who takes and gives back while nobody else does needs one atomic instruction for each. (An entry has room for 58 shares; of
+// more than that it says how they change, and takes no other one's place.)
+//
 // What the dead held is given back by whoever finds them (`closed`). No waiting here, and no order of waiters.
 #pragma once
 
@@ -20,7 +24,7 @@
 namespace coproc::detail {
 
 /// What a change enters into an account.
-enum class posting : std::uint32_t { none, one_more, one_less, whole_taken, whole_given, closed };
+enum class posting { none, one_more, one_less, whole_taken, whole_given, closed };
 /// What became of a change. Moved: the account is full, or its owner's no more; another one is to be opened.
 enum class posted { done, refused, moved };
 
@@ -55,7 +59,11 @@ public:
                 return i;
         return no_account;
     }
-    [[nodiscard]] account at(std::uint32_t index) const noexcept { return read(accounts_[index].load()); }
+    [[nodiscard]] account at(std::uint32_t index) const noexcept
+    {
+        auto now = word_.load();
+        return content(now, index, accounts_[index].load());
+    }
 
     /// Changes the value and enters the change into the account: all of it, or nothing. `decide(value, account)` changes the
     /// value, or says false; it may be called more than once, the last call counts. No account: the value alone.
@@ -64,25 +72,33 @@ public:
     {
         for (;;) {
             auto now = word_.load();
-            settle(now);
             auto value = value_of(now);
             auto sequence = (sequence_of(now) + 1) & sequences;
+            std::uint32_t entry = 0;
             account its;
             if (index != no_account) {
                 auto line = accounts_[index].load();
-                its = read(line);
-                if (its.owner != owner || (what == posting::one_more && its.shares == most_shares))
+                if (word_.load() != now)
+                    continue;
+                its = content(now, index, line);
+                if (its.owner != owner || (what == posting::one_more && its.shares == most_shares)) {
+                    settle(now);
                     return posted::moved;
+                }
                 if (what == posting::one_less && its.shares == 0)
                     return posted::refused;
                 if (sequence == (line & sequences)) // of an entry long ago
                     sequence = (sequence + 1) & sequences;
+                entry = entry_of(its, what);
             }
             if (!decide(value, its))
                 return posted::refused;
-            auto next = make_word(value, index, index == no_account ? posting::none : what, sequence);
+            if (index != account_of(now) || !takes_the_place(entry))
+                settle(now);
+            auto next = make_word(value, index, entry, sequence);
             if (word_.compare_exchange_strong(now, next)) {
-                settle(next);
+                if (what == posting::closed)
+                    settle(next); // it can be opened again
                 return posted::done;
             }
         }
@@ -110,18 +126,25 @@ public:
     void check_holders(registry& all) const noexcept;
 
 private:
+    friend struct open_books; // for tests
     static constexpr std::uint64_t sequences = (1u << 18) - 1;
 
     static std::uint32_t value_of(std::uint64_t word) noexcept { return static_cast<std::uint32_t>(word >> 32); }
     static std::uint64_t sequence_of(std::uint64_t word) noexcept { return word & sequences; }
-    static std::uint64_t make_word(std::uint32_t value, std::uint32_t index, posting what, std::uint64_t sequence) noexcept
+    static std::uint32_t account_of(std::uint64_t word) noexcept { return static_cast<std::uint32_t>(word >> 24) & 255; }
+    static std::uint64_t make_word(std::uint32_t value, std::uint32_t index, std::uint32_t entry, std::uint64_t sequence) noexcept
     {
-        return std::uint64_t{value} << 32 | std::uint64_t{index} << 24 | static_cast<std::uint64_t>(what) << 18 | sequence;
+        return std::uint64_t{value} << 32 | std::uint64_t{index} << 24 | std::uint64_t{entry} << 18 | sequence;
     }
     static account read(std::uint64_t line) noexcept
     {
         return {static_cast<member>(line >> 32), static_cast<std::uint32_t>(line >> 18) & most_shares, (line >> 31 & 1) != 0};
     }
+    /// What there is to be entered after such a change; 0: nothing.
+    static std::uint32_t entry_of(account its, posting what) noexcept;
+    static bool takes_the_place(std::uint32_t entry) noexcept;
+    /// What is in an account, with what the word has for it.
+    static account content(std::uint64_t word, std::uint32_t index, std::uint64_t line) noexcept;
     void settle(std::uint64_t word) noexcept;
 
     cell<std::uint64_t> word_;

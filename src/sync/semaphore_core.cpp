@@ -119,7 +119,6 @@ bool semaphore_wait::try_now(member sleeper, unsigned tries) noexcept
     if (!taken)
         return false;
     result_ = *taken;
-    pass_on(sleeper);
     return true;
 }
 

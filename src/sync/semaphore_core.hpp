@@ -48,6 +48,7 @@ public:
 
     [[nodiscard]] gate& place() const noexcept { return semaphore_.waiting; }
     [[nodiscard]] static wakes how() noexcept { return wakes::one; }
+    static constexpr bool leaves_more = true;
     bool try_now(member sleeper, unsigned tries) noexcept;
     void pass_on(member sleeper) noexcept;
     [[nodiscard]] permit_account result() const noexcept { return result_; }

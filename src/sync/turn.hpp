@@ -10,7 +10,8 @@
 namespace coproc::detail {
 
 /// What a wait needs to know of its thing. `try_now(sleeper, tries)` looks, and takes what there is to take: true if that was
-/// it; it is called once before the first sleep and after each. `pass_on(sleeper)`: somebody else is to be woken in our place.
+/// it; it is called once before the first sleep and after each. `pass_on(sleeper)`: somebody else is to be woken in our place;
+/// called when we have left the line, so that it isn't us.
 template <class W>
 concept waitable = requires(W w, member sleeper) {
     { w.place() } -> std::same_as<gate&>;
@@ -18,6 +19,10 @@ concept waitable = requires(W w, member sleeper) {
     { w.try_now(sleeper, 0u) } -> std::same_as<bool>;
     w.pass_on(sleeper);
 };
+
+/// Of some things there may be more than the one that woke us took: `static constexpr bool leaves_more = true`.
+template <class W>
+concept leaves_more = requires { requires W::leaves_more; };
 
 /// In line from its construction to its end, and what is owed to the others then.
 template <waitable W>
@@ -35,7 +40,7 @@ public:
     ~turn_in_line()
     {
         party_.end(sleeper_, what_.place());
-        if (!used_ && party_.is_ours())
+        if (owes_ && party_.is_ours())
             what_.pass_on(party_.self()); // it may have been rung, or given something, and leaves without
     }
     turn_in_line(const turn_in_line&) = delete;
@@ -44,17 +49,18 @@ public:
     /// True: it has what it came for.
     bool look(unsigned tries)
     {
-        used_ = what_.try_now(party_.self(), tries);
-        return used_;
+        bool has_it = what_.try_now(party_.self(), tries);
+        owes_ = !has_it || leaves_more<W>;
+        return has_it;
     }
     /// It looks again at once, in line once more.
-    void comes_back() noexcept { used_ = true; }
+    void comes_back() noexcept { owes_ = false; }
 
 private:
     party& party_;
     std::shared_ptr<sleeper> sleeper_;
     W& what_;
-    bool used_ = false;
+    bool owes_ = true;
 };
 
 } // namespace coproc::detail

@@ -9,7 +9,7 @@
 //
 // and derives from `exploration`. What runs is the real gate.cpp, party.cpp, turn.hpp and what the test includes. What stands
 // in for the kernel and for the table of processes is here: descriptors, doorbells, pidfds, registry. Gates have two places
-// instead of fourteen, so that three sleepers are a crowd.
+// instead of fourteen, so that three sleepers are a crowd, and other things are as small.
 #pragma once
 
 #define COPROC_EXPLORE
@@ -62,6 +62,7 @@ using explorer::object_header;
 using explorer::object_kind;
 inline constexpr std::size_t gate_places = 2;
 inline constexpr std::uint32_t places_of_processes = EXPLORED_PLACES_OF_PROCESSES;
+inline constexpr std::uint32_t shares_in_an_entry = 1;
 
 inline std::vector<std::function<void()>> forget_what_processes_have;
 template <class T>

@@ -294,6 +294,8 @@ inline findings schedule::explore(budget most_of_it, std::size_t most_schedules)
 {
     current_ = this;
     seen_.clear();
+    choices_.clear();
+    logging_ = false;
     findings result;
     for (;;) {
         left_ = most_of_it;
