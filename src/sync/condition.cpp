@@ -21,15 +21,12 @@ task<bool> wait_by(std::shared_ptr<object_place> place, mutex_guard& held, sleep
     auto& s = state_at(place->at);
     if (held.state() != &s.mutex)
         throw usage_error{"who waits for a condition must have its lock: acquire it first"};
-    bool notified = false;
-    {
-        condition_wait wait{s, registry::here(), held};
-        auto turn = wait_for_turn(wait, until);
-        notified = co_await std::move(turn);
-    }
-    auto lock = acquire_mutex(std::move(place), s.mutex);
+    condition_wait wait{s, registry::here(), held};
+    auto turn = wait_for_turn(wait, until);
+    static_cast<void>(co_await std::move(turn));
+    auto lock = acquire_mutex(place, s.mutex);
     held = co_await std::move(lock);
-    co_return notified;
+    co_return wait.claim();
 }
 
 task<> wait_at(std::shared_ptr<object_place> place, mutex_guard& held)

@@ -115,7 +115,7 @@ void condition_wait::join()
     auto is_mine = [&](const line& its) { return its.owner == self; };
     auto is_free = [](const line& its) { return its.owner == 0; };
     auto is_not_used = [&](line& its) {
-        if (its.waiting > 0 && (its.notified > 0 || all_.is_there(its.owner)))
+        if (its.notified > 0 || (its.waiting > 0 && all_.is_there(its.owner)))
             return false;
         its = {};
         return true;
@@ -129,11 +129,11 @@ void condition_wait::join()
     joined_ = true;
 }
 
-// Changes this process's line as `f(line, told)` does; told: this one is among those that are notified, the first to come.
+// Takes this one out of those that wait, under their lock; changes its process's line as `f(line, told)` does, unless that
+// says no. Told: it is among those that are notified, the first to come.
 template <class F>
-bool condition_wait::change_mine(F f) noexcept
+bool condition_wait::go(F f) noexcept
 {
-    std::scoped_lock lock{waiting_here().mutex};
     auto found = waiting_here().in_order.find(&state_);
     auto& mine = found->second;
     auto me = std::ranges::find(mine, this);
@@ -152,29 +152,46 @@ bool condition_wait::change_mine(F f) noexcept
     return done;
 }
 
+bool condition_wait::is_told() noexcept
+{
+    std::scoped_lock lock{waiting_here().mutex};
+    bool result = false;
+    go([&](const line&, bool told) {
+        result = told;
+        return false;
+    });
+    return result;
+}
+
 bool condition_wait::claim() noexcept
 {
-    return change_mine([](line& its, bool told) {
+    std::scoped_lock lock{waiting_here().mutex};
+    return go([](line& its, bool told) {
         its.waiting -= told ? 1 : 0;
         its.notified -= told ? 1 : 0;
         return told;
     });
 }
 
+// What is too many then stays in the line until another process has it, as it does of a dead one; and nobody joins here
+// meanwhile.
 void condition_wait::leave() noexcept
 {
     if (!joined_ || stamp_ != os::process_stamp())
         return;
+    std::scoped_lock lock{waiting_here().mutex};
     bool to_the_next_here = false, to_others = false;
-    change_mine([&](line& its, bool told) {
+    go([&](line& its, bool told) {
         to_others = told && its.notified == its.waiting;
         to_the_next_here = told && !to_others;
         --its.waiting;
-        its.notified -= to_others ? 1 : 0;
         return true;
     });
-    if (to_others)
+    if (to_others) {
         notify(state_, all_, 1);
+        for (auto& place : state_.waiters)
+            change(place, [&](line& its) { return its.owner == all_.self() && its.notified > its.waiting && its.notified-- != 0; });
+    }
     if (to_the_next_here)
         wake_process(state_.waiting, all_.self(), all_);
 }
@@ -187,7 +204,7 @@ bool condition_wait::try_now(member, unsigned)
         return false;
     }
     give_what_the_dead_did_not_take(state_, all_);
-    return claim();
+    return is_told();
 }
 
 } // namespace coproc::detail

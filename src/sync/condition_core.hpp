@@ -4,7 +4,7 @@
 // more that wait than are notified, and is taken there by the one that has waited longest. So notifications are never more than
 // those that wait, and none is left for who comes later.
 //
-//   - Who leaves without one (cancelled, out of time) hands on what is too many then.
+//   - Who leaves without having claimed one (cancelled, out of time) hands on what is too many then.
 //   - What a dead process was given and didn't take is given to another one by whoever notices. If that one dies meanwhile,
 //     it is given twice: somebody wakes for nothing, but nobody sleeps who shouldn't.
 #pragma once
@@ -34,7 +34,8 @@ struct condition_state {
 /// Tells at most so many of those that wait, and wakes them; gives their number.
 std::uint32_t notify(condition_state& s, const registry& all, std::uint32_t count) noexcept;
 
-/// For waiting.hpp. Releases the mutex when it has joined those that wait.
+/// For waiting.hpp. Releases the mutex when it has joined those that wait. Who is notified claims that when it has the mutex
+/// again: until then it may still leave, or die, and the notification is another one's.
 class condition_wait {
 public:
     condition_wait(condition_state& s, const registry& all, mutex_guard& held) noexcept
@@ -49,14 +50,16 @@ public:
     [[nodiscard]] static wakes how() noexcept { return wakes::all; }
     /// Throws std::system_error when too many processes wait.
     bool try_now(member sleeper, unsigned tries);
-    void pass_on(member) noexcept { leave(); }
+    void pass_on(member) noexcept {} // when this ends
+    /// Takes the notification; false: there is none.
+    [[nodiscard]] bool claim() noexcept;
 
 private:
     void join();
-    [[nodiscard]] bool claim() noexcept;
+    [[nodiscard]] bool is_told() noexcept;
     void leave() noexcept;
     template <class F>
-    bool change_mine(F f) noexcept;
+    bool go(F f) noexcept;
 
     condition_state& state_;
     const registry& all_;

@@ -243,6 +243,14 @@ TEST_CASE("one of three processes that share permits may die at any step, and an
     CHECK_NOTHING_FOUND(explore_three({.switches = 0, .deaths = 2}));
 }
 
+TEST_CASE("a process for which the next permit is kept may die or be cancelled", "[sync][explore]")
+{
+    semaphore_exploration e{1};
+    e.all.bodies = {contender<semaphore_wait>(e), contender<hungry_wait>(e), contender<semaphore_wait>(e)};
+    CHECK_NOTHING_FOUND(e.run({.switches = 1, .deaths = 1}));
+    CHECK_NOTHING_FOUND(e.run({.switches = 2, .cancellations = 1}));
+}
+
 TEST_CASE("a process holds more permits than an entry of the ledger has room for, and may die with them", "[sync][explore]")
 {
     semaphore_exploration e{3};

@@ -55,6 +55,7 @@ public:
     /// The processes that are left behind run to their ends, so that nothing leaks; what they do means nothing.
     [[nodiscard]] bool ghosts() const { return ghosts_; }
     [[nodiscard]] bool alive(std::size_t who) const { return !processes_[who]->dead; }
+    [[nodiscard]] bool sleeps(std::size_t who) const { return !processes_[who]->dead && processes_[who]->sleeping; }
 
     std::vector<std::function<void()>> bodies;
     std::function<void()> prepare;                          ///< before each schedule
@@ -64,7 +65,7 @@ public:
     std::function<void()> at_end = [] {}; ///< all have ended, or died
     std::function<bool()> may_hang = [] { return false; }; ///< asked when those that are left sleep and nobody can wake them
 
-    findings explore(budget most_of_it, std::size_t most_schedules = 3'000'000);
+    findings explore(budget most_of_it, std::size_t most_schedules = 50'000'000);
 
     static std::uint64_t mix(std::uint64_t x)
     {
