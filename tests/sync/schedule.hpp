@@ -55,6 +55,7 @@ public:
     /// The processes that are left behind run to their ends, so that nothing leaks; what they do means nothing.
     [[nodiscard]] bool ghosts() const { return ghosts_; }
     [[nodiscard]] bool alive(std::size_t who) const { return !processes_[who]->dead; }
+    [[nodiscard]] bool cancelled(std::size_t who) const { return processes_[who]->cancelled; }
     [[nodiscard]] bool sleeps(std::size_t who) const { return !processes_[who]->dead && processes_[who]->sleeping; }
 
     std::vector<std::function<void()>> bodies;
@@ -296,6 +297,7 @@ inline findings schedule::explore(budget most_of_it, std::size_t most_schedules)
     current_ = this;
     seen_.clear();
     choices_.clear();
+    failure_.clear();
     logging_ = false;
     findings result;
     for (;;) {
