@@ -88,8 +88,8 @@ protected:
 /// Lifetime: lives as long as any handle; see detail::shared_object. 896 bytes of shared memory, no descriptor of its own.
 /// Errors:   std::system_error when there is no memory, or no descriptor to watch the others with (one for each process that
 ///           shares anything with this one, once somebody has to wait).
-/// Cost:     two atomic instructions to take a permit that is there (one enters who has it), and two to give it back; two
-///           messages if somebody waits. Thread-safe.
+/// Cost:     one atomic instruction to take a permit that is there, and one to give it back; one more, to enter who has it, when
+///           another process was the last to do either. Two messages if somebody waits. Thread-safe.
 class semaphore : public detail::basic_semaphore {
 public:
     /// With no permits.

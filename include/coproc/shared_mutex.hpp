@@ -53,8 +53,8 @@ public:
 /// Owner:    the process. Who has it as a reader and waits for it as the writer waits for ever.
 /// Lifetime: lives as long as any handle; see detail::shared_object. 960 bytes of shared memory, no descriptor of its own.
 /// Errors:   std::system_error as for a mutex, and when more than 96 processes have it at the same time.
-/// Cost:     two atomic instructions to take it while it can be had (one enters who has it), and two to give it back; two
-///           messages for each that waits. Thread-safe.
+/// Cost:     one atomic instruction to take it while it can be had, and one to give it back; one more, to enter who has it, when
+///           another process was the last to do either. Two messages for each that waits. Thread-safe.
 class shared_mutex : public detail::shared_object {
 public:
     shared_mutex() noexcept;

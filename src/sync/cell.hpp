@@ -18,6 +18,9 @@ inline constexpr std::size_t gate_places = 14;
 /// How many processes an object can know by name that have a part in it: that hold something, wait, or have arrived.
 inline constexpr std::uint32_t places_of_processes = 96;
 
+/// Processes and sleepers of a program, and one.
+inline constexpr std::uint32_t member_places = 8192;
+
 /// See ledger.hpp.
 inline constexpr std::uint32_t shares_in_an_entry = 58;
 

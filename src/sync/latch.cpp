@@ -1,5 +1,6 @@
 #include <coproc/latch.hpp>
 
+#include "sync/latch_core.hpp"
 #include "sync/mutex_object.hpp"
 #include "sync/waiting.hpp"
 
@@ -11,26 +12,7 @@ using namespace detail;
 
 namespace {
 
-struct latch_state {
-    object_header header;
-    std::atomic<std::uint32_t> count;
-    gate waiting;
-};
-
 latch_state& state_at(std::byte* place) { return *reinterpret_cast<latch_state*>(place); }
-
-class latch_wait {
-public:
-    explicit latch_wait(latch_state& s) noexcept : state_{s} {}
-
-    [[nodiscard]] gate& place() const noexcept { return state_.waiting; }
-    [[nodiscard]] static wakes how() noexcept { return wakes::all; }
-    [[nodiscard]] bool try_now(member, unsigned) const noexcept { return state_.count.load() == 0; }
-    static void pass_on(member) noexcept {}
-
-private:
-    latch_state& state_;
-};
 
 task<bool> wait_by(std::shared_ptr<object_place> place, sleep_limit until)
 {
@@ -52,15 +34,9 @@ latch::latch(std::uint32_t count) : latch{} { state_at(get()).count = count; }
 
 void latch::count_down(std::uint32_t by) const
 {
-    auto& s = state_at(get());
     auto& all = registry::here(); // before anything changes: who isn't entered there dies unnoticed
-    auto count = s.count.load();
-    do
-        if (by > count)
-            throw usage_error{"a latch was counted down below zero"};
-    while (!s.count.compare_exchange_weak(count, count - by));
-    if (count == by && has_word(s.waiting))
-        wake_all(s.waiting, all);
+    if (!detail::count_down(state_at(get()), all, by))
+        throw usage_error{"a latch was counted down below zero"};
 }
 
 bool latch::try_wait() const { return value() == 0; }

@@ -44,13 +44,13 @@ bool party::watch_processes()
         return false;
     std::erase_if(processes_, [&](auto& known) { return !all_.is_there(known.first); });
     int error = 0;
-    all_.for_each_process([&](const registry::process_entry& p) {
+    all_.for_each_process([&](const member_table::process_entry& p) {
         if (processes_.contains(p.who) || error != 0)
             return;
         os::descriptor watch{os::open_process(p.pid)};
         if (!watch && errno != ESRCH)
             error = errno;
-        else if (!watch || start_time_of(p.pid) != p.started) // it is gone, and its number may be another one's now
+        else if (!watch || start_mark(start_time_of(p.pid)) != p.start_mark) // it is gone, and its number may be another one's now
             all_.bury(p.who);
         else {
             watched_.add_readable(watch.get(), p.who);

@@ -1,6 +1,6 @@
 // Who takes part: the processes of a program that share something, and who of them sleeps.
 //
-// One table in the program's file. A process enters itself when it first shares anything, and a sleeper (an event loop, or
+// One table in the program's file (member_table.hpp). A process enters itself when it first shares anything, and a sleeper (an event loop, or
 // a thread that blocks) when it first has to wait. Nobody else's entry is changed but a dead one's.
 //
 // How a death is noticed. Whoever sleeps watches the pidfds of all processes in the table; a process that enters rings all
@@ -11,18 +11,15 @@
 #include "os/descriptor.hpp"
 #include "os/doorbell.hpp"
 #include "os/memory_file.hpp"
+#include "sync/cell.hpp"
+#include "sync/member_table.hpp"
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <sys/types.h>
 
 namespace coproc::detail {
-
-/// A process or a sleeper: its place in the table and a number that tells it from those that had the place before; 0 is
-/// nobody.
-using member = std::uint32_t;
 
 class registry {
 public:
@@ -50,13 +47,8 @@ public:
     [[nodiscard]] std::uint32_t version() const noexcept;
     /// Changes when one is buried, before it is gone from the table: who doesn't find it there any more sees the change.
     [[nodiscard]] std::uint32_t deaths() const noexcept;
-    struct process_entry {
-        member who;
-        pid_t pid;
-        std::uint64_t started;
-    };
     /// All processes but this one.
-    void for_each_process(const std::function<void(const process_entry&)>& f) const;
+    void for_each_process(const std::function<void(const member_table::process_entry&)>& f) const;
 
     /// False: nobody is there any more who could be woken.
     bool ring(member sleeper) const noexcept;
@@ -66,12 +58,9 @@ public:
 private:
     registry();
     struct layout;
-    struct entry;
-    [[nodiscard]] layout& shared() const noexcept { return *reinterpret_cast<layout*>(memory_.data()); }
-    [[nodiscard]] entry& at(member who) const noexcept;
-    [[nodiscard]] std::uint32_t used() const noexcept;
-    member enter(std::uint32_t kind, member process, pid_t pid, std::uint64_t started);
-    member try_enter(std::uint32_t kind, member process, pid_t pid, std::uint64_t started) noexcept;
+    [[nodiscard]] cell<std::uint64_t>& name() const noexcept;
+    [[nodiscard]] member_table& table() const noexcept;
+    member enter(const std::function<member()>& f);
 
     os::mapping memory_;
     os::bell_ringer ringer_;

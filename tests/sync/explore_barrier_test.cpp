@@ -106,6 +106,7 @@ outcome meet(barrier_exploration& e, virtual_party& party)
             return end_round(b, all, round) ? outcome::led : outcome::broken;
         if (!party.wait(wait)) {
             e.there[self] = false;
+            e.began -= look(b, all, round) != round_end::passed && !e.all.ghosts(); // nobody passes because of it
             return outcome::left;
         }
         if (wait.result() != round_end::passed)

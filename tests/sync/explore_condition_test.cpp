@@ -77,6 +77,12 @@ protected:
         in_line[who] = false;
         died_with_one = died_with_one || std::exchange(owes[who], false);
     }
+    void ended() override
+    {
+        for (auto& place : state().waiters)
+            if (auto its = read(place.peek()); its.owner != 0 && all.alive(its.owner - 1) && its.notified > its.waiting)
+                all.fail("a notification was kept for who comes later");
+    }
     // Those that wait for what is there, or for the mutex, don't do so rightly.
     bool may_hang() override
     {

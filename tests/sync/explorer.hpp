@@ -63,6 +63,7 @@ using explorer::object_kind;
 inline constexpr std::size_t gate_places = 2;
 inline constexpr std::uint32_t places_of_processes = EXPLORED_PLACES_OF_PROCESSES;
 inline constexpr std::uint32_t shares_in_an_entry = 1;
+inline constexpr std::uint32_t member_places = 8;
 
 inline std::vector<std::function<void()>> forget_what_processes_have;
 template <class T>
@@ -204,14 +205,14 @@ inline std::uint32_t registry::deaths() const noexcept
     step("reads the deaths");
     return seen(detail::here.deaths);
 }
-inline void registry::for_each_process(const std::function<void(const process_entry&)>& f) const
+inline void registry::for_each_process(const std::function<void(const member_table::process_entry&)>& f) const
 {
     for (std::size_t i = 0; i < world::most; ++i) {
         auto who = static_cast<member>(1 + i);
         if (who == self_)
             continue;
         if (i < explorer::schedule::now().bodies.size() && is_there(who))
-            f({who, static_cast<pid_t>(who), 1});
+            f({who, static_cast<pid_t>(who), start_mark(1)});
     }
 }
 inline bool registry::ring(member who) const noexcept
