@@ -368,10 +368,11 @@ public:
             begin();
         };
         all.shared_state = [this] {
-            std::uint64_t hash = explorer::schedule::mix(here.hash() ^ hash_of_model()), words[sizeof memory_ / 8];
-            std::memcpy(words, memory_, sizeof words);
-            for (auto word : words)
+            std::uint64_t hash = explorer::schedule::mix(here.hash() ^ hash_of_model());
+            for (std::size_t at = 0, end = size_that_counts(), word = 0; at < end; at += sizeof word) {
+                std::memcpy(&word, memory_ + at, sizeof word);
                 hash = explorer::schedule::mix(hash ^ word);
+            }
             return hash;
         };
         all.on_death = [this](std::size_t who) { died(who); };
@@ -393,6 +394,8 @@ protected:
     virtual void begin() = 0;
     /// Of all that the checks remember.
     virtual std::uint64_t hash_of_model() const = 0;
+    /// So many bytes of the state, from its beginning; hash_of_model tells the rest.
+    virtual std::size_t size_that_counts() const { return sizeof(State); }
     virtual void died(std::size_t) {}
     /// At each step: nobody is in the middle of an instruction.
     virtual void check() {}

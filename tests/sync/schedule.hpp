@@ -54,6 +54,17 @@ public:
     void fail(const std::string& why);
     /// The processes that are left behind run to their ends, so that nothing leaks; what they do means nothing.
     [[nodiscard]] bool ghosts() const { return ghosts_; }
+    /// As one instruction, which nobody sees.
+    template <class F>
+    auto quietly(F f)
+    {
+        struct quiet {
+            bool& ghosts;
+            bool before = std::exchange(ghosts, true);
+            ~quiet() { ghosts = before; }
+        } now{ghosts_};
+        return f();
+    }
     [[nodiscard]] bool alive(std::size_t who) const { return !processes_[who]->dead; }
     [[nodiscard]] bool cancelled(std::size_t who) const { return processes_[who]->cancelled; }
     [[nodiscard]] bool sleeps(std::size_t who) const { return !processes_[who]->dead && processes_[who]->sleeping; }
@@ -273,7 +284,7 @@ inline void schedule::run_once()
         p.begun = p.ended = p.dead = p.sleeping = p.cancelled = false;
         p.history = 0;
     }
-    prepare();
+    quietly(prepare);
     decide();
     while (!over_) {
         auto& p = its();
