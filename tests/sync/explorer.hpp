@@ -351,7 +351,7 @@ public:
     explorer::findings run(explorer::budget b)
     {
         if (support::slowness > 1) // a sanitizer is there for the memory, not for the protocol
-            b.switches = std::max(0, std::min(b.switches, 2) - (b.deaths + b.cancellations > 0 && all.bodies.size() > 2));
+            b.switches = std::max(0, std::min(b.switches, 2) - (b.deaths + b.cancellations > 0) - (all.bodies.size() > 2));
         if (const char* more = std::getenv("COPROC_EXPLORE_MORE")) // switches, by somebody who has time
             b.switches += std::atoi(more);
         all.prepare = [this] {
