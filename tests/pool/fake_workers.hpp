@@ -260,10 +260,11 @@ public:
         int rounds = 0;
         for (obey(); !at_rest(); obey()) {
             HOLDS(++rounds < 100'000); // nothing is stuck
-            for (auto& [id, job] : jobs) {
-                feed(id);
-                consume(id, job.given);
-            }
+            for (auto& [id, job] : jobs)
+                if (!job.ended) {
+                    feed(id);
+                    consume(id, job.given);
+                }
             for (auto& [id, chunk] : chunks)
                 if (chunk.delayed)
                     again(id);
