@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include <sys/mman.h>
+
 using namespace coproc::detail;
 using namespace sync_test;
 
@@ -332,7 +334,9 @@ TEST_CASE("with a loop its sleepers go, their words too", "[sync]")
 
 TEST_CASE("what a copy of this process takes out of the line stays in it here", "[sync]")
 {
-    gate at{};
+    auto* memory = ::mmap(nullptr, sizeof(gate), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(memory != MAP_FAILED);
+    auto& at = *static_cast<gate*>(memory);
     auto& mine = blocked_thread::here();
     std::optional<blocked> b{std::in_place, at};
     tests::copy_of_this copy{[&] {
@@ -344,4 +348,6 @@ TEST_CASE("what a copy of this process takes out of the line stays in it here", 
     CHECK(mine.is_ours());
     CHECK(wake_one(at, everybody()));
     CHECK(b->sleep());
+    b.reset();
+    ::munmap(memory, sizeof(gate));
 }
