@@ -158,7 +158,7 @@ public:
     [[nodiscard]] bool closed();
     /// Whether there is a connection at all.
     [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
-    /// The socket, for poll and the like. It belongs to the connection: don't close, read or write it. That it is not readable
+    /// What becomes readable when bytes come, for poll and the like (of an end that only sends: what it writes to). It belongs to the connection: don't close, read or write it. That it is not readable
     /// does not mean that no message is there: several are read at once.
     [[nodiscard]] int native_handle() const;
 

@@ -9,7 +9,7 @@ namespace coproc {
 
 /// Two connected ends; each sends and receives. Give one of them to another process by moving it into a call:
 /// `process::start(worker, std::move(child))`.
-/// Cost: two descriptors, and 8 KiB of memory for each end once it receives.
+/// Cost: three descriptors for each end (two of a one-way pipe), and 8 KiB of memory once it receives.
 /// Throws: std::system_error if there are no more descriptors.
 [[nodiscard]] std::pair<connection, connection> pipe();
 

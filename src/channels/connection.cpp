@@ -1,9 +1,9 @@
 #include <coproc/connection.hpp>
 
 #include "channels/connection_state.hpp"
-#include "process/ready.hpp"
 #include "process/within.hpp"
 
+#include <asio/redirect_error.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 
@@ -73,9 +73,13 @@ task<typename Then::result> arrival(std::shared_ptr<connection_state> from, Then
     for (bool try_first = !from->likely_to_wait();; try_first = true) {
         if (auto what = from->advance(try_first); what != connection_state::look::nothing)
             co_return then(*from, what);
-        auto wait = from->watched_on(co_await asio::this_coro::executor).async_wait(waits::wait_read, asio::use_awaitable);
+        auto executor = co_await asio::this_coro::executor;
+        std::error_code error;
+        auto wait = from->wait_readable(executor, asio::redirect_error(asio::use_awaitable, error));
         co_await std::move(wait);
         from->check_still_open();
+        if (error)
+            throw std::system_error{error};
     }
 }
 
@@ -145,7 +149,7 @@ task<> send_begun(std::shared_ptr<connection_state> to, buffer message)
             to->begin(std::move(message));
             begun = true;
         } else {
-            auto wait = ready(to->socket(), waits::wait_write);
+            auto wait = to->wait_writable();
             co_await std::move(wait);
             to->check_still_open();
         }
@@ -247,7 +251,7 @@ void connection::close() noexcept
 
 bool connection::closed() { return !state_ || state_->is_over(); }
 
-int connection::native_handle() const { return checked(state_)->socket(); }
+int connection::native_handle() const { return checked(state_)->files().reading(); }
 
 void connection::save(output_archive& archive) const
 {

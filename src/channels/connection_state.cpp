@@ -1,17 +1,19 @@
 #include "channels/connection_state.hpp"
 
 #include "os/calls.hpp"
-#include "os/stream_socket.hpp"
+#include "process/ready.hpp"
 
 #include <coproc/error.hpp>
 
 #include <asio/error.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <poll.h>
-#include <sys/socket.h>
 #include <system_error>
 #include <vector>
 
@@ -23,30 +25,48 @@ constexpr std::size_t max_spare = 64 * 1024;
 
 } // namespace
 
-connection_state::~connection_state() { unwatch(); }
+connection_state::~connection_state() { forget_files(); }
 
-int connection_state::socket() const
+const connection_files& connection_state::files() const
 {
-    if (!socket_)
+    if (!files_.are_open())
         throw usage_error{"this connection is closed"};
-    return socket_.get();
+    return files_;
 }
 
-void connection_state::unwatch() noexcept
+void connection_state::forget(watched& what) noexcept
 {
-    if (watched_)
-        static_cast<void>(watched_->release()); // the number is ours to close
-    watched_.reset();
-    watched_loop_ = nullptr;
+    if (what.file)
+        static_cast<void>(what.file->release()); // the number is ours to close
+    what.file.reset();
+    what.loop = nullptr;
 }
 
+void connection_state::forget_files() noexcept
+{
+    forget(incoming_);
+    forget(outgoing_pipe_);
+}
+
+// A pipe's other end sees the end when this one is closed, and not before.
 void connection_state::close_if_idle() noexcept
 {
     if (receivers.idle() && senders.idle()) {
-        unwatch();
-        socket_.reset();
-    } else if (socket_)
-        ::shutdown(socket_.get(), SHUT_RDWR); // wakes whoever waits for it
+        forget_files();
+        files_.close();
+        return;
+    }
+    files_.shut_down();
+    std::error_code ignored;
+    for (auto* w : {&incoming_, &outgoing_pipe_})
+        if (w->file)
+            w->file->cancel(ignored);
+}
+
+void connection_state::all_have_left() noexcept
+{
+    if (ended_)
+        close_if_idle();
 }
 
 void connection_state::close() noexcept
@@ -78,13 +98,17 @@ connection_state::look connection_state::advance(bool may_read)
 {
     try {
         for (;;) {
+            if (auto count = reader_.announced_descriptors(); count != 0 && files_.are_pipes()) {
+                auto got = files_.receive_descriptors(count);
+                reader_.put_descriptors(std::move(got.descriptors), got.descriptors_lost);
+            }
             if (reader_.complete())
                 return look::message;
             if (!may_read)
                 return look::nothing;
             came_alone_ = false;
             auto to = reader_.space();
-            auto got = os::receive_some(socket_.get(), to);
+            auto got = files_.receive(to);
             switch (got.what) {
             case os::progress::would_block: return look::nothing;
             case os::progress::end:
@@ -134,12 +158,34 @@ void connection_state::begin(buffer message) noexcept
 
 void connection_state::abandon() noexcept
 {
-    if (sent_ == 0)
+    if (sent_ == 0 && descriptors_sent_ == 0)
         begin({});
+}
+
+// With pipes, all descriptors of a message go ahead of its bytes.
+bool connection_state::send_descriptors()
+{
+    auto& attachments = outgoing_.attachments();
+    while (descriptors_sent_ < attachments.size()) {
+        auto count = std::min(attachments.size() - descriptors_sent_, os::max_descriptors);
+        std::array<int, os::max_descriptors> descriptors;
+        for (std::size_t i = 0; i < count; ++i)
+            descriptors[i] = attachments[descriptors_sent_ + i].descriptor;
+        auto sent = files_.send_descriptors({descriptors.data(), count});
+        if (sent.what == os::progress::end) // the pipe says so, too
+            return true;
+        if (sent.what == os::progress::would_block)
+            return false;
+        descriptors_sent_ += count;
+    }
+    return true;
 }
 
 bool connection_state::flush()
 {
+    socket_is_full_ = files_.are_pipes() && !send_descriptors();
+    if (socket_is_full_)
+        return false;
     while (sent_ < outgoing_.size()) {
         auto& attachments = outgoing_.attachments();
         auto count = std::min(attachments.size() - descriptors_sent_, os::max_descriptors);
@@ -149,7 +195,7 @@ bool connection_state::flush()
         std::span<const std::byte> bytes{outgoing_.data() + sent_, outgoing_.size() - sent_};
         if (descriptors_sent_ + count < attachments.size())
             bytes = bytes.first(1);
-        auto sent = os::send_some(socket_.get(), bytes, {descriptors.data(), count});
+        auto sent = files_.send(bytes, {descriptors.data(), count});
         switch (sent.what) {
         case os::progress::would_block: return false;
         case os::progress::end:
@@ -175,7 +221,7 @@ bool connection_state::is_over()
         if (ended_)
             return true;
         if (!can_.reads) {
-            pollfd p{socket_.get(), 0, 0};
+            pollfd p{files_.writing(), 0, 0};
             return os::poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0;
         }
     }
@@ -198,9 +244,9 @@ bool connection_state::may_receive()
         return true;
     }
     std::scoped_lock lock{mutex_};
-    if (ended_ || !socket_)
+    if (ended_ || !files_.are_open())
         return true;
-    pollfd p{socket_.get(), POLLIN, 0};
+    pollfd p{files_.reading(), POLLIN, 0};
     return os::poll(&p, 1, 0) == 1;
 }
 
@@ -209,17 +255,33 @@ void connection_state::know(const asio::any_io_executor& executor)
     asio::use_service<loop_users>(loop_of(executor)).add(weak_from_this());
 }
 
-asio::posix::stream_descriptor& connection_state::watched_on(const asio::any_io_executor& executor)
+asio::posix::stream_descriptor& connection_state::watch(watched& what, int number, const asio::any_io_executor& executor)
 {
     auto& loop = loop_of(executor);
-    if (watched_loop_ != &loop) { // who else sets it ends that loop, or closes
+    if (what.loop != &loop) { // who else sets it ends that loop, or closes
         know(executor);
         std::scoped_lock lock{mutex_};
-        unwatch();
-        watched_.emplace(executor, socket_.get());
-        watched_loop_ = &loop;
+        forget(what);
+        what.file.emplace(executor, number);
+        what.loop = &loop;
     }
-    return *watched_;
+    return *what.file;
+}
+
+// Who receives may watch the socket on another loop: its sender waits for a copy.
+task<> connection_state::wait_writable()
+{
+    if (!files_.are_pipes() || socket_is_full_) {
+        auto wait = ready(files().socket(), waits::wait_write);
+        co_return co_await std::move(wait);
+    }
+    auto executor = co_await asio::this_coro::executor;
+    std::error_code error;
+    auto wait = wait_on(outgoing_pipe_, files_.writing(), waits::wait_write, executor, asio::redirect_error(asio::use_awaitable, error));
+    co_await std::move(wait);
+    check_still_open();
+    if (error)
+        throw std::system_error{error};
 }
 
 void connection_state::loop_ends(asio::execution_context& loop)
@@ -228,8 +290,9 @@ void connection_state::loop_ends(asio::execution_context& loop)
     std::scoped_lock lock{mutex_};
     receivers.take(loop, waiting);
     senders.take(loop, waiting);
-    if (watched_loop_ == &loop)
-        unwatch();
+    for (auto* w : {&incoming_, &outgoing_pipe_})
+        if (w->loop == &loop)
+            forget(*w);
 }
 
 void connection_state::save(output_archive& archive)
@@ -239,11 +302,10 @@ void connection_state::save(output_archive& archive)
         throw usage_error{"a connection that is closed can't be sent"};
     if (!receivers.idle() || !senders.idle())
         throw usage_error{"a connection can't be sent while something is being sent or received over it: let that end first"};
-    unwatch();
+    forget_files();
     ended_ = true;
     archive(can_.reads, can_.writes, can_.passes_descriptors);
-    auto owner = std::make_shared<os::descriptor>(std::move(socket_));
-    archive.attach({owner->get(), owner});
+    files_.save(archive);
     reader_.save(archive);
     archive(static_cast<std::uint64_t>(outgoing_.size() - sent_));
     archive.save_binary(outgoing_.data() + sent_, outgoing_.size() - sent_);
@@ -258,11 +320,7 @@ std::shared_ptr<connection_state> connection_state::load(input_archive& archive)
 {
     abilities can;
     archive(can.reads, can.writes, can.passes_descriptors);
-    auto arrived = archive.take_attachment();
-    // The message may be read again (by another try of a task), so that its descriptor stays its own.
-    int copy = os::duplicate(arrived.descriptor);
-    auto state = std::make_shared<connection_state>(os::adopt(copy, "receiving a connection"), can);
-    arrived = {};
+    auto state = std::make_shared<connection_state>(connection_files::load(archive), can);
     state->reader_.load(archive);
     std::uint64_t size = 0;
     std::uint32_t count = 0;

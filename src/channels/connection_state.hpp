@@ -1,13 +1,14 @@
-// One end of a connection: its socket, what was read ahead of it, what is left to be written.
+// One end of a connection: its files, what was read ahead, what is left to be written.
 #pragma once
 
+#include "channels/connection_files.hpp"
 #include "channels/message_reader.hpp"
 #include "channels/turns.hpp"
-#include "os/descriptor.hpp"
 #include "process/loop_users.hpp"
 
 #include <coproc/connection.hpp>
 
+#include <asio/async_result.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 
 #include <array>
@@ -30,15 +31,17 @@ struct abilities {
 ///
 /// Senders, and receivers, take turns. Whoever has the turn does the I/O itself and waits on its own loop; what it has not
 /// finished when it is cancelled stays here, and the next one goes on with it.
-class connection_state final : public loop_user, public std::enable_shared_from_this<connection_state> {
+class connection_state final : public loop_user, turns_owner, public std::enable_shared_from_this<connection_state> {
 public:
-    connection_state(os::descriptor socket, abilities can) noexcept : socket_{std::move(socket)}, can_{can} {}
+    connection_state(connection_files files, abilities can) noexcept : files_{std::move(files)}, can_{can} {}
     ~connection_state() override;
 
-    [[nodiscard]] int socket() const;
-    [[nodiscard]] int socket_or_none() const noexcept { return socket_.get(); }
+    /// Throws usage_error if it is closed.
+    [[nodiscard]] const connection_files& files() const;
+    /// What is readable when bytes come, or the end does; -1 if it is closed.
+    [[nodiscard]] int reading_or_none() const noexcept { return files_.reading(); }
     [[nodiscard]] const abilities& can() const noexcept { return can_; }
-    /// Closes the socket, or if operations are under way, wakes and fails them; the last one closes it.
+    /// Closes its files, or if operations are under way, wakes and fails them; the last one closes them.
     void close() noexcept;
     /// Whether it is of no further use; see connection::closed.
     [[nodiscard]] bool is_over();
@@ -55,15 +58,15 @@ public:
     /// The body of the message that is complete.
     [[nodiscard]] buffer take();
     [[nodiscard]] message_reader& reader() noexcept { return reader_; }
-    turns receivers{mutex_};
+    turns receivers{mutex_, this};
 
     // For a place in `senders` that has its turn.
-    /// What remains of the message that was begun last is gone for certain when this is true; else the socket is full.
+    /// What remains of the message that was begun last is gone for certain when this is true; else there is no room.
     [[nodiscard]] bool flush();
     void begin(buffer message) noexcept;
     /// Forgets the message, if nothing of it was written.
     void abandon() noexcept;
-    turns senders{mutex_};
+    turns senders{mutex_, this};
 
     /// Throws what ended the connection, usage_error if it was closed here.
     void check_open() const
@@ -83,8 +86,14 @@ public:
 
     /// Hears of the end of this loop from now on.
     void know(const asio::any_io_executor& executor);
-    /// The socket on this loop; to be waited for by who has the receivers' turn.
-    asio::posix::stream_descriptor& watched_on(const asio::any_io_executor& executor);
+    /// Completes when there are bytes to read, or it was closed. For who has the receivers' turn.
+    template <class Token>
+    auto wait_readable(const asio::any_io_executor& executor, Token token)
+    {
+        return wait_on(incoming_, files_.reading(), asio::posix::descriptor_base::wait_read, executor, std::move(token));
+    }
+    /// Completes when there may be room again, or it was closed. For who has the senders' turn.
+    [[nodiscard]] task<> wait_writable();
 
     /// Everything that makes this end, for an archive: it is closed here then. Throws usage_error if operations are under way.
     void save(output_archive& archive);
@@ -94,29 +103,53 @@ public:
     void loop_ends(asio::execution_context& loop) override;
 
 private:
+    /// A file as a loop watches it: the one of who waited last.
+    struct watched {
+        std::optional<asio::posix::stream_descriptor> file;
+        std::atomic<asio::execution_context*> loop{nullptr};
+    };
+    asio::posix::stream_descriptor& watch(watched& what, int number, const asio::any_io_executor& executor);
+    static void forget(watched& what) noexcept;
+    void forget_files() noexcept;
+
+    // The wait begins, and is ended by a close, under one lock: else a close in between would not be seen.
+    template <class Token>
+    auto wait_on(watched& what, int number, asio::posix::descriptor_base::wait_type until, const asio::any_io_executor& executor, Token token)
+    {
+        auto& file = watch(what, number, executor);
+        auto start = [this, &file, until](auto handler) {
+            std::scoped_lock lock{mutex_};
+            file.async_wait(until, std::move(handler));
+            if (std::error_code ignored; ended_)
+                file.cancel(ignored);
+        };
+        return asio::async_initiate<Token, void(std::error_code)>(std::move(start), token);
+    }
+
     [[noreturn]] void throw_end(bool while_waiting) const;
-    void unwatch() noexcept;
+    [[nodiscard]] bool send_descriptors();
     void close_if_idle() noexcept;
+    void all_have_left() noexcept override;
     void fail(std::exception_ptr why) noexcept;
 
     mutable std::mutex mutex_;
-    os::descriptor socket_;
+    connection_files files_;
     const abilities can_;
     std::atomic<bool> ended_{false}; // closed here, or failed
     std::exception_ptr failure_; // the other side broke the rules
-    std::optional<asio::posix::stream_descriptor> watched_;
-    std::atomic<asio::execution_context*> watched_loop_{nullptr};
+    watched incoming_, outgoing_pipe_;
     message_reader reader_; // of who has the receivers' turn
     bool came_alone_ = false; // the last message: nothing more was read with it
     buffer outgoing_;       // of who has the senders' turn
     std::size_t sent_ = 0, descriptors_sent_ = 0;
+    bool socket_is_full_ = false;
     std::array<buffer, 2> spare_; // one for each direction is enough
 };
 
 struct connection_factory {
-    static connection make(os::descriptor socket, abilities can)
+    static connection make(connection_files files, abilities can)
     {
-        return connection{std::make_shared<connection_state>(std::move(socket), can)};
+        return connection{std::make_shared<connection_state>(std::move(files), can)};
     }
     static const std::shared_ptr<connection_state>& state_of(const connection& c) { return c.state_; }
 };

@@ -76,7 +76,7 @@ task<connection> connect_to(endpoint to, std::string address, std::optional<std:
     auto work = within(establish(to, address, key, socket), timeout);
     if (!co_await std::move(work) && !socket)
         throw timeout_error{"connecting to " + address + " took longer than " + std::to_string(timeout.count()) + " ms"};
-    co_return connection_factory::make(std::move(socket), {true, true, to.is != endpoint::kind::tcp});
+    co_return connection_factory::make(connection_files{std::move(socket)}, {true, true, to.is != endpoint::kind::tcp});
 }
 
 } // namespace

@@ -212,7 +212,7 @@ task<connection> listener_state::accept_one(std::shared_ptr<listener_state> self
         if (first && first->failure)
             std::rethrow_exception(first->failure);
         if (first)
-            co_return connection_factory::make(std::move(first->socket), can);
+            co_return connection_factory::make(connection_files{std::move(first->socket)}, can);
 
         os::descriptor client;
         auto took = self->take_client(client);
@@ -222,7 +222,7 @@ task<connection> listener_state::accept_one(std::shared_ptr<listener_state> self
         } else if (took == took::client) {
             if (self->at_.is == endpoint::kind::abstract && !is_own_user(client))
                 throw authentication_error{"a client of another user"};
-            co_return connection_factory::make(std::move(client), can);
+            co_return connection_factory::make(connection_files{std::move(client)}, can);
         } else {
             auto change = took == took::no_room ? pass_time(pause) : ready(self->watched_.number(), waits::wait_read);
             co_await std::move(change);

@@ -65,11 +65,32 @@ void message_reader::put(std::size_t count, std::vector<os::descriptor> descript
         got_ += count;
     else
         end_ += count;
+    add(std::move(descriptors), lost);
+}
+
+void message_reader::add(std::vector<os::descriptor> descriptors, bool lost)
+{
     for (auto& d : descriptors)
         descriptors_.push_back(owned(std::move(d)));
     if (descriptors_.size() > 2 * max_message_descriptors)
         throw protocol_error{"descriptors came over a connection that belong to no message"};
     lost_ |= lost;
+}
+
+std::size_t message_reader::announced_descriptors() const
+{
+    if (has_header_ || has_descriptors_ || end_ - begin_ < sizeof(message_header))
+        return 0;
+    message_header next;
+    std::memcpy(&next, ahead_.data() + begin_, sizeof next);
+    check(next);
+    return next.descriptors;
+}
+
+void message_reader::put_descriptors(std::vector<os::descriptor> descriptors, bool lost)
+{
+    has_descriptors_ = true;
+    add(std::move(descriptors), lost);
 }
 
 void message_reader::begin_body()
@@ -118,7 +139,7 @@ message message_reader::take(buffer spare)
     message result{header_.type, std::move(body_)};
     spare.clear();
     body_ = std::move(spare);
-    has_header_ = misses_descriptors_ = false;
+    has_header_ = misses_descriptors_ = has_descriptors_ = false;
     got_ = 0;
     return result;
 }

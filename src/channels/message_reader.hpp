@@ -62,6 +62,10 @@ public:
     [[nodiscard]] std::span<std::byte> space();
     /// So many have been put there, and these descriptors came with them; `lost`: not all did, for want of room.
     void put(std::size_t count, std::vector<os::descriptor> descriptors = {}, bool lost = false);
+    /// How many descriptors belong to the next message, once its header is there; 0 after put_descriptors.
+    [[nodiscard]] std::size_t announced_descriptors() const;
+    /// Those, of a stream that has them elsewhere. `lost` as above.
+    void put_descriptors(std::vector<os::descriptor> descriptors, bool lost);
     /// Whether the next message is there as a whole. Throws what check does, and protocol_error if its descriptors are not
     /// there; the stream is useless then. Throws std::system_error (EMFILE) for a message whose descriptors were lost; it is
     /// left out then, and the stream goes on.
@@ -80,6 +84,7 @@ public:
     void load(input_archive& archive);
 
 private:
+    void add(std::vector<os::descriptor> descriptors, bool lost);
     void begin_body();
 
     std::vector<std::byte> ahead_; // bytes from begin_ to end_ are not part of a message yet
@@ -87,7 +92,7 @@ private:
     std::vector<attachment> descriptors_; // that came with them
     bool lost_ = false;                   // some that belong to the next header with descriptors did not
     message_header header_;
-    bool has_header_ = false, misses_descriptors_ = false;
+    bool has_header_ = false, misses_descriptors_ = false, has_descriptors_ = false;
     std::size_t got_ = 0; // bytes of the body that are there; body_ may be larger
     buffer body_;
 };

@@ -63,6 +63,8 @@ place::~place()
     if (!before_ && behind_)
         if (auto next = std::move(behind_->waiter_))
             next->wake({});
+    if (in_.idle() && in_.owner_)
+        in_.owner_->all_have_left();
 }
 
 bool place::is_first()

@@ -12,6 +12,13 @@
 
 namespace coproc::detail {
 
+/// Whose turns they are.
+struct turns_owner {
+    virtual ~turns_owner() = default;
+    /// Nobody is in the queue any more. Under the mutex.
+    virtual void all_have_left() noexcept = 0;
+};
+
 /// A coroutine that waits for its turn: a completion handler of any type.
 struct turn_waiter {
     virtual ~turn_waiter() = default;
@@ -25,7 +32,7 @@ struct turn_waiter {
 /// The mutex is the owner's, and guards everything here. `turns` must outlive its places.
 class turns {
 public:
-    explicit turns(std::mutex& mutex) noexcept : mutex_{mutex} {}
+    explicit turns(std::mutex& mutex, turns_owner* owner = nullptr) noexcept : mutex_{mutex}, owner_{owner} {}
     turns(const turns&) = delete;
     turns& operator=(const turns&) = delete;
 
@@ -37,6 +44,7 @@ public:
 private:
     friend class place;
     std::mutex& mutex_;
+    turns_owner* owner_;
     class place* first_ = nullptr; // the queue is a list of places through `before_` and `behind_`
     class place* last_ = nullptr;
 };

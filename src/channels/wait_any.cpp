@@ -54,7 +54,7 @@ waitable waitable_of(connection& c)
     if (!state->can().reads)
         throw usage_error{"wait_any got the sending end of a one-way pipe"};
     waitable result;
-    if (auto number = state->socket_or_none(); number >= 0)
+    if (auto number = state->reading_or_none(); number >= 0)
         result.descriptor = number;
     result.is_ready = [state] { return state->may_receive(); };
     return result;

@@ -1,5 +1,6 @@
 // A connection when the process at its other end is killed, before each system call or at a thousand moments: what comes is whole, in
 // order and once, then the end comes; half a message is an error and nothing else.
+#include "channels/connected.hpp"
 #include "pool/tasks.hpp"
 #include "support/injection.hpp"
 #include "support/killed.hpp"
@@ -17,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+using namespace channels_test;
 using namespace coproc;
 using namespace pool_test;
 using support::killed_at_any_moment;
@@ -59,15 +61,15 @@ task<received> receive_all(connection& from, Size size_of)
 
 /// Copies of this process call `send` with one end of a pipe, in system calls of 60 bytes, and are killed before the first one
 /// of these, before the second, and so on; the last one ends by itself. `check` gets the other end after each.
-void killed_before_each_send(const std::function<void(connection&)>& send, const std::function<void(connection&)>& check)
+void killed_before_each_send(files by, const std::function<void(connection&)>& send, const std::function<void(connection&)>& check)
 {
     for (int calls = 0;; ++calls) {
-        auto [a, b] = pipe();
+        auto [a, b] = connected(by);
         int left = calls;
         tests::copy_of_this copy{[&, &to = a, &from = b] {
             from.close();
             support::injection slowly{[&](os::call call) {
-                if (call == os::call::send_message && left-- == 0)
+                if ((call == os::call::send_message || call == os::call::write) && left-- == 0)
                     ::raise(SIGKILL);
                 return os::verdict{0, 60};
             }};
@@ -104,6 +106,7 @@ TEST_CASE("a process that dies before any system call of a send has sent whole m
     const auto size_of = [](int number) { return number == 2 ? 300 : 10; };
     int cut = 0, whole = 0, most = 0;
     killed_before_each_send(
+        GENERATE(pipes, one_socket),
         [&](connection& to) {
             for (int i = 0; i < messages; ++i)
                 sync_wait(to.send(numbers_of(i, size_of(i))));
@@ -124,6 +127,7 @@ TEST_CASE("a process that dies before any system call of a send of descriptors h
     using with_arrays = std::vector<shared_array<int>>;
     int most = 0;
     killed_before_each_send(
+        GENERATE(pipes, one_socket),
         [&](connection& to) {
             for (int i = 1; i <= 3; ++i)
                 sync_wait(to.send(with_arrays{shared_array<int>(1, i), shared_array<int>(1, -i)}));

@@ -1,4 +1,5 @@
 // Connections within one process: messages, types, ends, turns, cancellation.
+#include "channels/connected.hpp"
 #include "pool/tasks.hpp"
 #include "support/eventually.hpp"
 #include "support/injection.hpp"
@@ -26,6 +27,7 @@
 #include <thread>
 #include <unistd.h>
 
+using namespace channels_test;
 using namespace coproc;
 using namespace pool_test;
 using namespace std::chrono_literals;
@@ -77,10 +79,10 @@ task<int> with_value(task<> work)
     co_return 0;
 }
 
-// Writes to the socket of a connection what a peer that breaks the rules would.
+// Writes over a connection what a peer that breaks the rules would.
 void write_raw(connection& c, const void* bytes, std::size_t size)
 {
-    REQUIRE(::send(c.native_handle(), bytes, size, MSG_NOSIGNAL) == static_cast<ssize_t>(size));
+    REQUIRE(write_past(c, bytes, size) == static_cast<ssize_t>(size));
 }
 
 // A descriptor of an open file, as a value.
@@ -145,7 +147,7 @@ struct refuses {
 
 TEST_CASE("values and bytes go both ways through a pipe", "[PIP-001]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         const std::map<text, std::vector<double>> value{{"x", {1.5, 2}}, {"", {}}};
         co_await a.send(value);
@@ -162,7 +164,7 @@ TEST_CASE("values and bytes go both ways through a pipe", "[PIP-001]")
 
 TEST_CASE("a message of 16 MiB goes both ways at once", "[PIP-001]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     const auto numbers = many_numbers(4 << 20);
     in_loop([&]() -> task<> {
         auto there = with_value(a.send(numbers) && b.send(numbers));
@@ -177,7 +179,7 @@ TEST_CASE("a message of 16 MiB goes both ways at once", "[PIP-001]")
 
 TEST_CASE("bytes of odd lengths arrive as they are", "[PIP-013]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         for (std::size_t size : {1u, 3u, 7u, 8167u, 8168u, 8169u, 65537u, 1048577u}) {
             text sent(size, 'x');
@@ -191,7 +193,7 @@ TEST_CASE("bytes of odd lengths arrive as they are", "[PIP-013]")
 
 TEST_CASE("small messages are not merged, and empty ones are messages", "[PIP-008][PIP-010]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         for (auto* word : {"a", "", "bc", ""})
             co_await a.send_bytes(word);
@@ -208,7 +210,7 @@ TEST_CASE("small messages are not merged, and empty ones are messages", "[PIP-00
 
 TEST_CASE("what was sent before the end is received, then nothing", "[PIP-004]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         co_await b.send(0); // unread: the kernel tells of it ahead of what was sent
         co_await a.send(1);
@@ -226,7 +228,7 @@ TEST_CASE("what was sent before the end is received, then nothing", "[PIP-004]")
 TEST_CASE("a send to a closed end is an error and no signal, also with messages unread", "[PIP-005]")
 {
     std::signal(SIGPIPE, SIG_DFL);
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         co_await a.send(1);
         b.close();
@@ -238,7 +240,7 @@ TEST_CASE("a send to a closed end is an error and no signal, also with messages 
 
 TEST_CASE("a sender that waits for room learns that the other end was closed", "[PIP-005]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         auto close_later = [](connection& c) -> task<> {
             c.close();
@@ -253,7 +255,7 @@ TEST_CASE("a sender that waits for room learns that the other end was closed", "
 
 TEST_CASE("try_recv finds nothing at an open end, and closed tells that from the end", "[PIP-006]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     CHECK_FALSE(b.try_recv<int>());
     CHECK_FALSE(b.closed());
     sync_wait(a.send(7));
@@ -270,7 +272,7 @@ TEST_CASE("try_recv finds nothing at an open end, and closed tells that from the
 
 TEST_CASE("bytes are received into memory of one's own, at any place in it", "[CON-001]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         co_await a.send_bytes("hello");
         text room = "----------";
@@ -284,7 +286,7 @@ TEST_CASE("bytes are received into memory of one's own, at any place in it", "[C
 
 TEST_CASE("memory that is too short is an error with the message in it", "[CON-002]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         co_await a.send_bytes("hello");
         co_await a.send_bytes("next");
@@ -305,7 +307,7 @@ TEST_CASE("memory that is too short is an error with the message in it", "[CON-0
 
 TEST_CASE("poll waits not, or until something comes, or at most its time", "[CON-004]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         CHECK_FALSE(co_await b.poll());
         CHECK_FALSE(co_await b.poll(-1s));
@@ -324,7 +326,7 @@ TEST_CASE("poll waits not, or until something comes, or at most its time", "[CON
 
 TEST_CASE("a wrong type is an error that names both and loses nothing")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         co_await a.send(text{"hello"});
         CHECK(is<type_error>(co_await failure_of(b.recv<int>()), "not a int"));
@@ -340,7 +342,7 @@ TEST_CASE("a wrong type is an error that names both and loses nothing")
 
 TEST_CASE("what is no message ends the connection and nothing else")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     const text nonsense(100, 'n');
     write_raw(a, nonsense.data(), nonsense.size());
     in_loop([&]() -> task<> {
@@ -354,7 +356,7 @@ TEST_CASE("what is no message ends the connection and nothing else")
 
 TEST_CASE("a message that announces more than there is takes no memory for it")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     struct {
         char mark[4] = {'c', 'p', 'm', '1'};
         std::uint32_t descriptors = 0;
@@ -365,7 +367,7 @@ TEST_CASE("a message that announces more than there is takes no memory for it")
         auto both = failure_of(b.recv_bytes()) && failure_of([](connection& c) -> task<> {
             const text part(5'000'000, 'p');
             for (std::size_t sent = 0; sent < part.size();) {
-                auto now = ::send(c.native_handle(), part.data() + sent, part.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+                auto now = write_past(c, part.data() + sent, part.size() - sent);
                 sent += now > 0 ? static_cast<std::size_t>(now) : 0;
                 asio::steady_timer turn{co_await asio::this_coro::executor, 0ms}; // the receiver's
                 co_await turn.async_wait(asio::use_awaitable);
@@ -380,7 +382,7 @@ TEST_CASE("a message that announces more than there is takes no memory for it")
 
 TEST_CASE("a value that can't be loaded costs its message only", "[CON-006]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         std::variant<file_value, no_file> wants = no_file{};
         co_await a.send(wants);
@@ -404,7 +406,7 @@ TEST_CASE("a value that can't be loaded costs its message only", "[CON-006]")
 
 TEST_CASE("descriptors that were announced and did not come are an error", "[CON-006]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     struct {
         char mark[4] = {'c', 'p', 'm', '1'};
         std::uint32_t descriptors = 2;
@@ -416,7 +418,7 @@ TEST_CASE("descriptors that were announced and did not come are an error", "[CON
 
 TEST_CASE("any number of descriptors travels with data of any size", "[PIP-012][CON-005]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     const auto count = GENERATE(0, 1, 63, 64, 90);
     const std::size_t size = GENERATE(1u, 8192u - 24u, 65536u, 65537u);
     using package = std::tuple<std::vector<file_value>, text>;
@@ -441,7 +443,7 @@ TEST_CASE("more descriptors than one packet takes travel in one message", "[PIP-
 {
     if (support::descriptor_limit() < 1200)
         return;
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     const auto file = file_with("one file");
     std::vector<file_value> sent(600, file);
     in_loop([&]() -> task<> {
@@ -457,7 +459,7 @@ TEST_CASE("more descriptors than one packet takes travel in one message", "[PIP-
 
 TEST_CASE("senders at the same time don't mix their messages, and are served in order", "[PIP-011]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         auto sender = [](connection& c, int id) -> task<> {
             for (int i = 0; i < 4; ++i)
@@ -481,7 +483,7 @@ TEST_CASE("senders at the same time don't mix their messages, and are served in 
 
 TEST_CASE("threads send and receive over the same ends", "[PIP-011][threads]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     std::atomic<int> sum{0};
     std::vector<std::thread> threads;
     for (int id = 0; id < 3; ++id) {
@@ -503,7 +505,7 @@ TEST_CASE("threads send and receive over the same ends", "[PIP-011][threads]")
 
 TEST_CASE("receivers are served in the order in which they came")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         auto three = b.recv<int>() && b.recv<int>() && b.recv<int>();
         auto send_three = [](connection& c) -> task<> {
@@ -521,7 +523,7 @@ TEST_CASE("receivers are served in the order in which they came")
 
 TEST_CASE("a receive that is cancelled in the middle of a message loses nothing of it")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     const auto numbers = many_numbers(1 << 20);
     in_loop([&]() -> task<> {
         auto interrupted = [](connection& c) -> task<> {
@@ -544,7 +546,7 @@ TEST_CASE("a receive that is cancelled in the middle of a message loses nothing 
 
 TEST_CASE("a cancelled send that had begun is completed by the next one, one that waited is not sent")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     const auto numbers = many_numbers(1 << 20);
     in_loop([&]() -> task<> {
         auto executor = co_await asio::this_coro::executor;
@@ -568,7 +570,7 @@ TEST_CASE("a cancelled send that had begun is completed by the next one, one tha
 
 TEST_CASE("close ends what is under way, and the other side sees the end")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         auto close = [](connection& c) -> task<> {
             c.close();
@@ -606,7 +608,7 @@ TEST_CASE("a closed, empty or one-way end says what is wrong with the call")
 
 TEST_CASE("a serializer that throws leaves nothing behind")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     CHECK_THROWS_AS(a.send(refuses{}), std::domain_error);
     sync_wait(a.send(1));
     CHECK(sync_wait(b.recv<int>()) == 1);
@@ -614,7 +616,7 @@ TEST_CASE("a serializer that throws leaves nothing behind")
 
 TEST_CASE("a serializer that sends on the same connection breaks no message", "[PIP-014]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     reentered = &a;
     sync_wait(a.send(sends_itself{9}));
     CHECK(sync_wait(b.recv<text>()) == "from inside");
@@ -623,7 +625,7 @@ TEST_CASE("a serializer that sends on the same connection breaks no message", "[
 
 TEST_CASE("two buffers of one message share no memory", "[CON-025]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     using two = std::pair<std::vector<int>, std::vector<int>>;
     sync_wait(a.send(two{{1, 2}, {1, 2}}));
     auto got = sync_wait(b.recv<two>());
@@ -633,8 +635,8 @@ TEST_CASE("two buffers of one message share no memory", "[CON-025]")
 
 TEST_CASE("an end that is sent takes what was not read along, and leaves nothing here", "[CON-007]")
 {
-    auto [a, b] = pipe();
-    auto [carrier, far] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
+    auto [carrier, far] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         co_await a.send(text{"one"});
         const std::vector sent(1, file_with("attached"));
@@ -656,8 +658,8 @@ TEST_CASE("an end that is sent takes what was not read along, and leaves nothing
 
 TEST_CASE("an end takes half a message along, and what a cancelled send has left")
 {
-    auto [a, b] = pipe();
-    auto [carrier, far] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
+    auto [carrier, far] = connected(GENERATE(pipes, one_socket));
     const auto numbers = many_numbers(1 << 20);
     in_loop([&]() -> task<> {
         auto no_time = [](task<> work) -> task<> {
@@ -681,8 +683,8 @@ TEST_CASE("an end takes half a message along, and what a cancelled send has left
 
 TEST_CASE("an end in use can't be sent, nor over itself")
 {
-    auto [a, b] = pipe();
-    auto [carrier, far] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
+    auto [carrier, far] = connected(GENERATE(pipes, one_socket));
     in_loop([&]() -> task<> {
         auto executor = co_await asio::this_coro::executor;
         asio::co_spawn(executor, b.recv<int>(), asio::detached);
@@ -698,7 +700,7 @@ TEST_CASE("an end in use can't be sent, nor over itself")
 
 TEST_CASE("a connection goes on on another loop, also when its first one is gone", "[threads]")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     auto echo = [](connection& c) -> task<> {
         auto got = co_await c.recv<int>();
         co_await c.send(*got + 1);
@@ -724,7 +726,7 @@ TEST_CASE("a connection goes on on another loop, also when its first one is gone
 
 TEST_CASE("descriptors that don't fit into this process cost their message only")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     sync_wait(a.send(std::vector{file_with("x"), file_with("y")}));
     sync_wait(a.send(1));
     struct rlimit before{}, none{};
@@ -747,10 +749,10 @@ TEST_CASE("descriptors that don't fit into this process cost their message only"
 
 TEST_CASE("interrupted and short system calls change nothing")
 {
-    auto [a, b] = pipe();
+    auto [a, b] = connected(GENERATE(pipes, one_socket));
     int turn = 0;
     support::injection short_and_interrupted{[&](os::call call) {
-        if (call != os::call::send_message && call != os::call::receive_message)
+        if (call != os::call::send_message && call != os::call::receive_message && call != os::call::write && call != os::call::read)
             return os::verdict{};
         return ++turn % 3 == 0 ? os::verdict{EINTR, SIZE_MAX} : os::verdict{0, 5};
     }};
