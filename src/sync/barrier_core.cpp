@@ -57,7 +57,11 @@ bool change(barrier_state& b, F f) noexcept
     }
 }
 
+// Rounds come again; what is half a turn ahead is behind.
+bool is_later(std::uint32_t a, std::uint32_t b) noexcept { return a != b && ((a - b) & mark_rounds) <= mark_rounds / 2; }
+
 // Marks that one more waits here, in a place of this process or one that nobody needs in this round.
+// It may be over already: marks of later rounds are left alone.
 cell<std::uint64_t>& make_mark(barrier_state& b, member self, std::uint32_t round)
 {
     round &= mark_rounds;
@@ -74,9 +78,9 @@ cell<std::uint64_t>& make_mark(barrier_state& b, member self, std::uint32_t roun
         }
         return nullptr;
     };
-    auto* place = take([&](const mark& m) { return m.owner == self; });
+    auto* place = take([&](const mark& m) { return m.owner == self && !is_later(m.round, round); });
     if (!place)
-        place = take([&](const mark& m) { return m.owner == 0 || m.round != round || m.waiting == 0; });
+        place = take([&](const mark& m) { return m.owner == 0 || is_later(round, m.round) || m.waiting == 0; });
     if (!place)
         throw std::system_error{EAGAIN, std::generic_category(), "more than 96 processes at a barrier"};
     return *place;
@@ -90,7 +94,7 @@ void take_mark_back(cell<std::uint64_t>& place, member self, std::uint32_t round
             return;
 }
 
-// Marks of the dead from other rounds are wiped away: rounds come again.
+// Marks of the dead from earlier rounds are wiped away: rounds come again.
 bool somebody_died(barrier_state& b, const registry& all, barrier_round round) noexcept
 {
     bool any = false;
@@ -101,7 +105,7 @@ bool somebody_died(barrier_state& b, const registry& all, barrier_round round) n
             continue;
         if (m.round == (round.round & mark_rounds))
             any = true;
-        else
+        else if (is_later(round.round & mark_rounds, m.round))
             place.compare_exchange_strong(word, 0);
     }
     return any;

@@ -25,10 +25,11 @@ struct barrier_exploration : exploration<barrier_state> {
     explicit barrier_exploration(std::uint32_t how_many) : parties{how_many} {}
 
     std::uint32_t parties;
-    bool may_break = false; ///< somebody does so on purpose
+    bool may_break = false;    ///< somebody does so on purpose
+    bool one_is_there = false; ///< from the beginning, who isn't one of these processes
     std::uint32_t began = 0, passed = 0, led = 0;
-    bool death = false;
-    std::array<bool, world::most> there{}; ///< who waits for the end of its round
+    bool death = false, harm = false; ///< harm: a death that breaks it
+    std::array<bool, world::most> there{}, comes_too_late{}; ///< who waits for the end of its round; and of another one's
 
     void ends(outcome how)
     {
@@ -36,8 +37,8 @@ struct barrier_exploration : exploration<barrier_state> {
             return;
         there[all.running()] = false;
         if (how == outcome::broken) {
-            if (!harmed() && !may_break)
-                all.fail("it broke, and nobody died or left");
+            if (!harm && !somebody_left() && !may_break)
+                all.fail("it broke, and nobody who was there died or left");
             return;
         }
         led += how == outcome::led;
@@ -46,30 +47,39 @@ struct barrier_exploration : exploration<barrier_state> {
         if (led > began / parties)
             all.fail("two of a round were the last");
     }
-    bool harmed() const
+    bool somebody_left() const
     {
         for (std::size_t i = 0; i < all.bodies.size(); ++i)
             if (all.cancelled(i))
                 return true;
-        return death;
+        return false;
     }
 
 protected:
     void begin() override
     {
         state().parties = parties;
-        began = passed = led = 0;
-        death = false;
-        there = {};
+        began = passed = one_is_there;
+        led = 0;
+        state().word.put(std::uint64_t{one_is_there} << 40);
+        death = harm = false;
+        there = comes_too_late = {};
     }
     std::uint64_t hash_of_model() const override
     {
-        std::uint64_t hash = ((began * 16 + passed) * 16 + led) * 2 + death;
-        for (auto one : there)
-            hash = hash << 1 | std::uint64_t{one};
+        std::uint64_t hash = ((began * 16 + passed) * 16 + led) * 4 + (death << 1 | harm);
+        for (std::size_t i = 0; i < world::most; ++i)
+            hash = hash << 2 | std::uint64_t{there[i]} << 1 | std::uint64_t{comes_too_late[i]};
         return hash;
     }
-    void died(std::size_t) override { death = true; }
+    // Of one that has marked itself in this round; whether it was counted, too, nobody can know.
+    void died(std::size_t who) override
+    {
+        death = true;
+        for (auto& place : state().marks)
+            if (auto its = read_mark(place.peek()); its.owner == 1 + who && its.waiting > 0 && !comes_too_late[who])
+                harm = harm || its.round == read(state().word.peek()).at.round;
+    }
     // One that died or left before it arrived may be missing; one that had arrived may not.
     bool may_hang() override
     {
@@ -79,11 +89,11 @@ protected:
                 return false;
             waiting += all.sleeps(i);
         }
-        return harmed() && state().word.peek() >> 40 == waiting;
+        return (death || somebody_left() || began % parties != 0) && state().word.peek() >> 40 == waiting;
     }
     void ended() override
     {
-        if (!harmed() && !may_break && (passed != began || led != began / parties))
+        if (!death && !somebody_left() && !may_break && (passed != began / parties * parties || led != began / parties))
             all.fail("not all that were there have passed");
     }
 };
@@ -99,6 +109,7 @@ outcome meet(barrier_exploration& e, virtual_party& party)
         barrier_round round;
         auto how = arrive(b, all, round);
         e.there[self] = how == arrival::early;
+        e.comes_too_late[self] = how == arrival::full;
         if (how == arrival::broken)
             return outcome::broken;
         barrier_wait wait{b, all, round, how != arrival::full};
@@ -113,6 +124,7 @@ outcome meet(barrier_exploration& e, virtual_party& party)
             return outcome::broken;
         if (how == arrival::early)
             return outcome::passed;
+        e.comes_too_late[self] = false;
     }
 }
 
@@ -168,6 +180,17 @@ TEST_CASE("of more processes than a barrier is for, each round takes those that 
     e.all.bodies = {visitor(e), visitor(e), visitor(e), visitor(e)};
     CHECK_NOTHING_FOUND(e.run({.switches = 1}));
     CHECK_NOTHING_FOUND(e.run({.switches = 0, .deaths = 1}));
+    e.all.bodies.pop_back();
+    CHECK_NOTHING_FOUND(e.run({.switches = 2}));
+    CHECK_NOTHING_FOUND(e.run({.switches = 1, .deaths = 1}));
+}
+
+TEST_CASE("who comes too late for a round spoils nothing of the next one, also if somebody dies there", "[sync][explore]")
+{
+    barrier_exploration e{2};
+    e.one_is_there = true;
+    e.all.bodies = {visitor(e), visitor(e, 2)};
+    CHECK_NOTHING_FOUND(e.run({.switches = 3, .deaths = 1}));
 }
 
 TEST_CASE("a barrier that is broken on purpose lets nobody wait for ever", "[sync][explore]")
