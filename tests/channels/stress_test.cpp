@@ -79,7 +79,7 @@ void through(queue<tagged> q, int producers, int each)
 
 TEST_CASE("four processes put and four get, a hundred thousand items each, and none is lost, doubled or overtaken", "[QUE-012]")
 {
-    const std::size_t capacity = GENERATE(0, 100);
+    const std::size_t capacity = GENERATE(0u, 100u);
     through(queue<tagged>{capacity}, 4, capacity == 0 ? times : times / 4);
 }
 

@@ -20,6 +20,8 @@
 #include <shared_mutex>
 #include <vector>
 
+#include <sched.h>
+
 using namespace coproc;
 using namespace sync_test;
 using tests::copy_of_this;
@@ -47,6 +49,13 @@ void in_each(const std::function<void(int)>& work)
         CHECK(one->end() == 0);
 }
 
+/// Now and then somebody else runs while this process has something: on few processors nobody would ever wait.
+void others_run(int turn)
+{
+    if (turn % 256 == 0)
+        ::sched_yield();
+}
+
 struct triple {
     std::int64_t a = 0, b = 0, c = 0;
 };
@@ -63,22 +72,24 @@ TEST_CASE("eight processes count to a sum under one mutex", "[LCK-003]")
     INFO((coroutines ? "coroutines" : "threads"));
     const int each = coroutines ? times / 5 : times;
     in_each([&](int) {
-        const auto add = [&] {
+        const auto add = [&](int turn) {
             wrong.fetch_add(inside.exchange(1));
-            sum.store(sum.load() + 1);
+            const long before = sum.load();
+            others_run(turn);
+            sum.store(before + 1);
             inside.store(0);
         };
         if (coroutines)
             sync_wait([](mutex its, int count, auto f) -> task<> {
                 for (int i = 0; i < count; ++i) {
                     auto held = co_await its.acquire();
-                    f();
+                    f(i);
                 }
             }(m, each, add));
         else
             for (int i = 0; i < each; ++i) {
                 std::scoped_lock held{m};
-                add();
+                add(i);
             }
     });
     CHECK(wrong.load() == 0);
@@ -95,6 +106,7 @@ TEST_CASE("eight processes count to a sum under one recursive mutex, taken twice
         for (int i = 0; i < times; ++i) {
             std::scoped_lock outer{m};
             const long before = sum.load();
+            others_run(i);
             std::scoped_lock inner{m};
             sum.store(before + 1);
         }
@@ -114,6 +126,7 @@ TEST_CASE("eight processes read and write under one shared mutex, and no reader 
             if ((i + number) % 8 == 0) {
                 std::unique_lock held{m};
                 a.store(a.load() + 1);
+                others_run(i);
                 b.store(b.load() + 1);
             } else {
                 std::shared_lock held{m};
@@ -138,6 +151,7 @@ TEST_CASE("eight processes take three permits, never more at a time, and all com
             std::scoped_lock permit{s};
             if (inside.fetch_add(1) >= 3)
                 wrong.fetch_add(1);
+            others_run(i);
             sum.fetch_add(1);
             inside.fetch_sub(1);
         }
@@ -247,7 +261,7 @@ TEST_CASE("a latch that eight processes count down lets each of them go at zero,
             l.count_down();
         }
         sync_wait(l.wait());
-        if (counted.load() != processes * times)
+        if (counted.load() != processes * times || l.value() != 0)
             too_early.fetch_add(1);
     });
     CHECK(too_early.load() == 0);
@@ -267,7 +281,10 @@ TEST_CASE("eight processes change one value, by all means there are, and each ch
                     co_await std::move(turn);
                     continue;
                 }
-                auto turn = t.update([](triple& now) { now = {now.a + 1, now.b + 1, now.c + 1}; });
+                auto turn = t.update([i](triple& now) {
+                    others_run(i);
+                    now = {now.a + 1, now.b + 1, now.c + 1};
+                });
                 co_await std::move(turn);
                 if (const triple now = t.load(); now.a != now.b || now.b != now.c)
                     wrong.fetch_add(1);
