@@ -205,7 +205,7 @@ TEST_CASE("the explorer finds what is broken on purpose in a barrier", "[sync][e
 {
     barrier_exploration e{2};
     e.all.bodies = {visitor(e), visitor(e)};
-    const auto finds = [&](budget b) { return e.run(b).failure; };
+    const auto finds = [&](budget b) { return e.finds(b); };
     using Catch::Matchers::StartsWith;
     SECTION("rings that are not heard")
     {

@@ -154,11 +154,11 @@ TEST_CASE("the explorer finds what is broken on purpose in the table", "[sync][e
                                     e.state().remove(p.who);
                             });
                         }};
-        CHECK_THAT(e.run({.switches = 1, .deaths = 1}).failure, StartsWith("place 2 is nobody's and not free"));
+        CHECK_THAT(e.finds({.switches = 1, .deaths = 1}), StartsWith("place 2 is nobody's and not free"));
     }
     SECTION("one that removes whoever has a place")
     {
         e.all.bodies = {process(e), [&] { e.state().remove((1u << 13) | 1); }};
-        CHECK_THAT(e.run({.switches = 1}).failure, StartsWith("a process is not what it says it is") || StartsWith("somebody"));
+        CHECK_THAT(e.finds({.switches = 1}), StartsWith("a process is not what it says it is") || StartsWith("somebody"));
     }
 }

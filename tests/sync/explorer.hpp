@@ -351,9 +351,35 @@ public:
     explorer::findings run(explorer::budget b)
     {
         if (support::slowness > 1) // a sanitizer is there for the memory, not for the protocol
-            b.switches = std::max(0, std::min(b.switches, 2) - (b.deaths + b.cancellations > 0) - (all.bodies.size() > 2));
+            b.switches = std::max(0, std::min(b.switches, 2) - (b.deaths + b.cancellations > 0));
         if (const char* more = std::getenv("COPROC_EXPLORE_MORE")) // switches, by somebody who has time
             b.switches += std::atoi(more);
+        return explore(b);
+    }
+    /// Of what is broken on purpose: until it is found.
+    std::string finds(explorer::budget b) { return explore(b).failure; }
+
+    explorer::schedule all;
+    bool deaf = false, deaths_untold = false;
+    std::vector<std::size_t> late; ///< not in the table from the beginning
+
+protected:
+    /// Before each schedule, when the state is all zero.
+    virtual void begin() = 0;
+    /// Of all that the checks remember.
+    virtual std::uint64_t hash_of_model() const = 0;
+    /// So many bytes of the state, from its beginning; hash_of_model tells the rest.
+    virtual std::size_t size_that_counts() const { return sizeof(State); }
+    virtual void died(std::size_t) {}
+    /// At each step: nobody is in the middle of an instruction.
+    virtual void check() {}
+    /// All have ended, or died, or rightly sleep.
+    virtual void ended() {}
+    virtual bool may_hang() { return false; }
+
+private:
+    explorer::findings explore(explorer::budget b)
+    {
         all.prepare = [this] {
             std::memset(memory_, 0, sizeof memory_);
             new (memory_) State{};
@@ -385,25 +411,6 @@ public:
         return all.explore(b);
     }
 
-    explorer::schedule all;
-    bool deaf = false, deaths_untold = false;
-    std::vector<std::size_t> late; ///< not in the table from the beginning
-
-protected:
-    /// Before each schedule, when the state is all zero.
-    virtual void begin() = 0;
-    /// Of all that the checks remember.
-    virtual std::uint64_t hash_of_model() const = 0;
-    /// So many bytes of the state, from its beginning; hash_of_model tells the rest.
-    virtual std::size_t size_that_counts() const { return sizeof(State); }
-    virtual void died(std::size_t) {}
-    /// At each step: nobody is in the middle of an instruction.
-    virtual void check() {}
-    /// All have ended, or died, or rightly sleep.
-    virtual void ended() {}
-    virtual bool may_hang() { return false; }
-
-private:
     alignas(64) std::byte memory_[sizeof(State)];
     std::array<std::unique_ptr<virtual_party>, world::most> parties_;
 };
