@@ -69,7 +69,7 @@ inline bool queue_packets::send(std::uint64_t, const std::vector<attachment>&, b
 inline void queue_packets::receive(std::uint64_t, std::size_t, std::vector<attachment>&) const {}
 
 struct memory_of_queue {
-    alignas(4096) std::byte bytes[control_size + smallest_segment];
+    alignas(64) std::byte bytes[control_size + smallest_segment];
 };
 
 } // namespace coproc::detail
