@@ -26,19 +26,18 @@ namespace detail {
 class connection_state;
 struct connection_factory;
 
-buffer begin_message(connection_state& to);
+buffer begin_message();
 task<> send(std::shared_ptr<connection_state> to, buffer message, std::uint64_t type);
 task<std::optional<buffer>> receive(std::shared_ptr<connection_state> from, std::uint64_t type);
 std::optional<buffer> try_receive(connection_state& from, std::uint64_t type);
-void use_again(connection_state& at, buffer memory) noexcept;
 
 template <class T>
-T decode_message(connection_state& from, buffer body)
+T decode_message(buffer body)
 {
     T value{};
     input_archive archive{body.data(), body.size(), &body.attachments()};
     load_value(archive, value);
-    use_again(from, std::move(body));
+    use_again(std::move(body));
     return value;
 }
 
@@ -49,7 +48,7 @@ task<std::optional<T>> receive_value(std::shared_ptr<connection_state> from)
     auto body = co_await std::move(work);
     if (!body)
         co_return std::nullopt;
-    co_return decode_message<T>(*from, std::move(*body));
+    co_return decode_message<T>(std::move(*body));
 }
 } // namespace detail
 
@@ -99,14 +98,14 @@ public:
     ///         serialization of the value throws.
     /// Cancel: a message of which nothing was written yet is dropped. One that was begun is not: its rest is kept and
     ///         written by the next send; if none comes, the other side sees the end in the middle of a message.
-    /// Cost:   the value is copied once; one system call, for large ones one for about 200 KiB.
+    /// Cost:   the value is copied once; one system call, for large ones one for about 64 KiB.
     template <class T>
     [[nodiscard]] task<> send(const T& value)
     {
         using type = detail::stored_t<const T&>;
         static_assert(detail::check_value<type>());
         auto to = writable();
-        auto message = detail::begin_message(*to);
+        auto message = detail::begin_message();
         output_archive archive{message};
         detail::save_value<type>(archive, detail::convert<std::decay_t<const T&>>(value));
         return detail::send(std::move(to), std::move(message), detail::message_type_of<type>::record.fingerprint);
@@ -135,7 +134,7 @@ public:
         auto body = detail::try_receive(*from, detail::message_type_of<T>::record.fingerprint);
         if (!body)
             return std::nullopt;
-        return detail::decode_message<T>(*from, std::move(*body));
+        return detail::decode_message<T>(std::move(*body));
     }
 
     /// As send and recv, for plain bytes, which have no type. They are copied before send_bytes returns.
@@ -158,8 +157,9 @@ public:
     [[nodiscard]] bool closed();
     /// Whether there is a connection at all.
     [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
-    /// What becomes readable when bytes come, for poll and the like (of an end that only sends: what it writes to). It belongs to the connection: don't close, read or write it. That it is not readable
-    /// does not mean that no message is there: several are read at once.
+    /// What becomes readable when bytes come, for poll and the like; of an end that only sends, what it writes to. It belongs
+    /// to the connection: don't close, read or write it. That it is not readable does not mean that no message is there:
+    /// several are read at once.
     [[nodiscard]] int native_handle() const;
 
     /// For messages; see above.

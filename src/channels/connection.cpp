@@ -41,7 +41,7 @@ task<std::optional<std::vector<std::byte>>> receive_bytes(std::shared_ptr<connec
     if (!body)
         co_return std::nullopt;
     std::vector<std::byte> bytes{body->data(), body->data() + body->size()};
-    from->use_again(std::move(*body));
+    use_again(std::move(*body));
     co_return bytes;
 }
 
@@ -56,7 +56,7 @@ task<std::optional<std::size_t>> receive_bytes_into(std::shared_ptr<connection_s
         throw buffer_too_short{room.size(), {body->data(), body->data() + body->size()}};
     if (size != 0)
         std::memcpy(room.data(), body->data(), size);
-    from->use_again(std::move(*body));
+    use_again(std::move(*body));
     co_return size;
 }
 
@@ -123,11 +123,9 @@ task<bool> poll(std::shared_ptr<connection_state> from, std::chrono::nanoseconds
 
 } // namespace
 
-void use_again(connection_state& at, buffer memory) noexcept { at.use_again(std::move(memory)); }
-
-buffer begin_message(connection_state& to)
+buffer begin_message()
 {
-    auto message = to.spare();
+    auto message = spare_buffer();
     static_cast<void>(message.extend(sizeof(message_header)));
     return message;
 }
@@ -221,7 +219,7 @@ std::shared_ptr<detail::connection_state> connection::writable() const
 task<> connection::send_bytes(std::span<const std::byte> bytes)
 {
     auto to = writable();
-    auto message = detail::begin_message(*to);
+    auto message = detail::begin_message();
     message.append(bytes.data(), bytes.size());
     return detail::send(std::move(to), std::move(message), detail::bytes_fingerprint);
 }

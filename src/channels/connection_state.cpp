@@ -18,12 +18,6 @@
 #include <vector>
 
 namespace coproc::detail {
-namespace {
-
-// Memory of a message that is kept for the next one.
-constexpr std::size_t max_spare = 64 * 1024;
-
-} // namespace
 
 connection_state::~connection_state() { forget_files(); }
 
@@ -126,28 +120,9 @@ connection_state::look connection_state::advance(bool may_read)
 
 buffer connection_state::take()
 {
-    auto body = reader_.take(spare()).body;
+    auto body = reader_.take(spare_buffer()).body;
     came_alone_ = reader_.between_messages();
     return body;
-}
-
-buffer connection_state::spare() noexcept
-{
-    std::scoped_lock lock{mutex_};
-    for (auto& s : spare_)
-        if (s.capacity() != 0)
-            return std::move(s);
-    return {};
-}
-
-void connection_state::use_again(buffer memory) noexcept
-{
-    memory.clear();
-    std::scoped_lock lock{mutex_};
-    if (memory.capacity() <= max_spare)
-        for (auto& s : spare_)
-            if (s.capacity() == 0)
-                return s.swap(memory);
 }
 
 void connection_state::begin(buffer message) noexcept
@@ -197,7 +172,12 @@ bool connection_state::flush()
             bytes = bytes.first(1);
         auto sent = files_.send(bytes, {descriptors.data(), count});
         switch (sent.what) {
-        case os::progress::would_block: return false;
+        case os::progress::would_block:
+            if (!files_.are_pipes() || is_wide_ || outgoing_.size() < os::usual_pipe / 2)
+                return false;
+            is_wide_ = true;
+            os::widen_pipe(files_.writing());
+            break;
         case os::progress::end:
             begin({});
             throw std::system_error{EPIPE, std::generic_category(), "sending over a connection whose other end is closed"};

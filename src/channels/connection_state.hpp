@@ -11,7 +11,6 @@
 #include <asio/async_result.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <exception>
@@ -80,10 +79,6 @@ public:
         if (ended_.load(std::memory_order_acquire)) [[unlikely]]
             throw_end(true);
     }
-    /// Memory of messages that are done with, for the next ones.
-    [[nodiscard]] buffer spare() noexcept;
-    void use_again(buffer memory) noexcept;
-
     /// Hears of the end of this loop from now on.
     void know(const asio::any_io_executor& executor);
     /// Completes when there are bytes to read, or it was closed. For who has the receivers' turn.
@@ -143,7 +138,7 @@ private:
     buffer outgoing_;       // of who has the senders' turn
     std::size_t sent_ = 0, descriptors_sent_ = 0;
     bool socket_is_full_ = false;
-    std::array<buffer, 2> spare_; // one for each direction is enough
+    bool is_wide_ = false; // the pipe to the other end
 };
 
 struct connection_factory {

@@ -7,29 +7,6 @@
 #include <utility>
 
 namespace coproc::detail {
-namespace {
-
-// Fresh memory for each item would cost more than the copy; but a thread doesn't keep much of it.
-constexpr std::size_t most_kept = 4 << 20;
-
-buffer& kept()
-{
-    static thread_local buffer one;
-    return one;
-}
-
-} // namespace
-
-item_buffer::item_buffer() noexcept { bytes_.swap(kept()); }
-
-item_buffer::~item_buffer()
-{
-    if (bytes_.capacity() == 0 || bytes_.capacity() > most_kept)
-        return;
-    bytes_.clear();
-    bytes_.swap(kept());
-}
-
 queue_handle::queue_handle(const queue_handle& other) : kind_{other.kind_}, capacity_{other.capacity_}, core_{other.core()} {}
 queue_handle::queue_handle(queue_handle&& other) noexcept : kind_{other.kind_}, capacity_{other.capacity_}
 {

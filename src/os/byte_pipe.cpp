@@ -16,6 +16,8 @@ descriptor_pair make_byte_pipe()
     return adopt_pair(ends, "making a pipe");
 }
 
+void widen_pipe(int pipe) noexcept { static_cast<void>(::fcntl(pipe, F_SETPIPE_SZ, static_cast<int>(wide_pipe))); }
+
 sent_bytes write_some(int pipe, std::span<const std::byte> bytes)
 {
     auto size = os::write(pipe, bytes.data(), bytes.size());

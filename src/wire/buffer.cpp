@@ -1,6 +1,7 @@
 #include <coproc/detail/buffer.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
@@ -42,6 +43,35 @@ private:
 };
 
 }  // namespace
+
+namespace {
+
+std::array<buffer, 2>& spare_ones()
+{
+    static thread_local std::array<buffer, 2> all;
+    return all;
+}
+
+}  // namespace
+
+buffer spare_buffer() noexcept
+{
+    for (auto& spare : spare_ones())
+        if (spare.capacity() != 0)
+            return std::move(spare);
+    return {};
+}
+
+void use_again(buffer memory) noexcept
+{
+    constexpr std::size_t most_kept = 4 << 20;
+    if (memory.capacity() == 0 || memory.capacity() > most_kept)
+        return;
+    memory.clear();
+    for (auto& spare : spare_ones())
+        if (spare.capacity() == 0)
+            return spare.swap(memory);
+}
 
 void buffer::grow(std::size_t n)
 {

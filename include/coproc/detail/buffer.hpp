@@ -103,4 +103,9 @@ private:
     std::vector<attachment> attachments_;
 };
 
+/// An empty buffer, with the memory of one that this thread is done with, if there is one: fresh memory would cost more than
+/// what is written to it. A thread keeps two, of at most 4 MiB each.
+[[nodiscard]] buffer spare_buffer() noexcept;
+void use_again(buffer memory) noexcept;
+
 }  // namespace coproc::detail

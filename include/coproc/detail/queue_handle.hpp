@@ -44,12 +44,12 @@ private:
     mutable std::shared_ptr<queue_core> core_;
 };
 
-/// An empty buffer for an item, whose memory is used again by this thread's next one.
+/// A buffer for an item, whose memory is used again.
 class item_buffer {
 public:
-    item_buffer() noexcept;
+    item_buffer() noexcept : bytes_{spare_buffer()} {}
     item_buffer(item_buffer&&) noexcept = default;
-    ~item_buffer();
+    ~item_buffer() { use_again(std::move(bytes_)); }
     [[nodiscard]] buffer& get() noexcept { return bytes_; }
 
 private:
