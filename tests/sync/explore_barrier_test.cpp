@@ -67,7 +67,7 @@ protected:
     }
     std::uint64_t hash_of_model() const override
     {
-        std::uint64_t hash = ((began * 16 + passed) * 16 + led) * 4 + (death << 1 | harm);
+        std::uint64_t hash = ((began * 16 + passed) * 16 + led) * 4 + (std::uint64_t{death} << 1 | std::uint64_t{harm});
         for (std::size_t i = 0; i < world::most; ++i)
             hash = hash << 2 | std::uint64_t{there[i]} << 1 | std::uint64_t{comes_too_late[i]};
         return hash;
