@@ -224,11 +224,16 @@ TEST_CASE("processes that are killed at any moment leave a mutex that the next o
     shared_value<int> inside{0};
     int held = 0, told = 0;
     const bool coroutine = GENERATE(false, true);
+    const auto take = [&] {
+        auto guard = sync_wait(m.acquire());
+        if (inside.exchange(0) == 1) {
+            ++held;
+            CHECK(guard.owner_died());
+        }
+        told += guard.owner_died() ? 1 : 0;
+    };
     killed_at_any_moment({
-        .beside = [&] {
-            m.lock();
-            m.unlock();
-        },
+        .beside = take,
         .body = [&] {
             auto guard = coroutine ? sync_wait(m.acquire()) : mutex_guard{};
             if (!coroutine)
@@ -238,14 +243,7 @@ TEST_CASE("processes that are killed at any moment leave a mutex that the next o
             if (!coroutine)
                 m.unlock();
         },
-        .check = [&](int) {
-            auto guard = sync_wait(m.acquire());
-            if (inside.exchange(0) == 1) {
-                ++held;
-                CHECK(guard.owner_died());
-            }
-            told += guard.owner_died();
-        },
+        .check = [&](int) { take(); },
     });
     CHECK(told >= held);
     CHECK(told > 0);
@@ -289,11 +287,13 @@ TEST_CASE("a recursive mutex can be had again, once, when its owners were killed
     CHECK_FALSE(m.locked());
     shared_value<int> depth{0};
     int told = 0;
+    const auto take = [&] {
+        auto held = sync_wait(m.acquire());
+        REQUIRE((depth.exchange(0) == 0 || held.owner_died()));
+        told += held.owner_died() ? 1 : 0;
+    };
     killed_at_any_moment({
-        .beside = [&] {
-            m.lock();
-            m.unlock();
-        },
+        .beside = take,
         .body = [&] {
             m.lock();
             depth.store(1);
@@ -304,10 +304,7 @@ TEST_CASE("a recursive mutex can be had again, once, when its owners were killed
             m.unlock();
         },
         .check = [&](int) {
-            auto held = sync_wait(m.acquire());
-            REQUIRE((depth.exchange(0) == 0 || held.owner_died()));
-            told += held.owner_died() ? 1 : 0;
-            held.release();
+            take();
             REQUIRE_FALSE(m.locked());
         },
     });
