@@ -769,9 +769,11 @@ TEST_CASE("a message of 3 GiB", "[.large]")
     auto [a, b] = pipe();
     const std::size_t size = std::size_t{3} << 30;
     std::thread sender{[&, &out = a] {
-        text all(size, 'L');
-        all.back() = 'E';
-        sync_wait(out.send(all));
+        auto all = std::make_unique<text>(size, 'L');
+        all->back() = 'E';
+        auto work = out.send(*all);
+        all.reset(); // it is serialized
+        sync_wait(std::move(work));
     }};
     auto got = sync_wait(b.recv<text>());
     sender.join();
