@@ -21,6 +21,7 @@
 #include <csignal>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <sys/resource.h>
 #include <sys/socket.h>
