@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <string>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -33,6 +34,7 @@ pid_t copy_that_does(F f)
     pid_t child = ::fork();
     if (child != 0)
         return child;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL); // also if the test is killed
     coproc::detail::forget_loops(); // it shares an epoll instance with its original
     [&]() noexcept { f(); }();
     ::_exit(0);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <csignal>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ public:
     explicit copy_of_this(const std::function<int()>& body) : pid_{::fork()}
     {
         if (pid_ == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL); // also if the test is killed
             coproc::detail::forget_loops(); // it shares an epoll instance with its original
             ::_exit(body());
         }
