@@ -22,6 +22,8 @@ namespace coproc {
 ///     ...
 ///     condition.notify_one();                                          // with the lock or without
 ///
+/// Several conditions may share a mutex: acquire that one, and wait with its guard.
+///
 /// A notification wakes those that wait at that moment; it is not stored for who comes later. Without a predicate a wait may
 /// rarely end for nothing, after a death.
 ///
@@ -42,8 +44,8 @@ public:
     [[nodiscard]] std::optional<mutex_guard> try_acquire() const;
     [[nodiscard]] task<std::optional<mutex_guard>> try_acquire_for(std::chrono::nanoseconds time) const;
 
-    /// Gives the lock back, waits until it is notified, and takes the lock again; `held` is this condition's, and must live
-    /// until then. Throws usage_error if it isn't.
+    /// Gives the lock back, waits until it is notified, and takes the lock again; `held` is of this condition's own lock, or
+    /// of any mutex, the same for all who wait, and must live until then. Throws usage_error if it has none.
     [[nodiscard]] task<> wait(mutex_guard& held) const;
     /// Until `predicate()` is true, which is called with the lock held.
     template <std::predicate Predicate>

@@ -38,6 +38,7 @@ public:
     {
     }
     [[nodiscard]] detail::mutex_state* state() const noexcept { return hold_.state; }
+    [[nodiscard]] const std::shared_ptr<detail::object_place>& place() const noexcept { return place_; }
 };
 
 /// A mutex that all holders of this handle share, in whatever processes.

@@ -18,13 +18,14 @@ condition_state& state_at(std::byte* place) { return *reinterpret_cast<condition
 
 task<bool> wait_by(std::shared_ptr<object_place> place, mutex_guard& held, sleep_limit until)
 {
-    auto& s = state_at(place->at);
-    if (held.state() != &s.mutex)
-        throw usage_error{"who waits for a condition must have its lock: acquire it first"};
-    condition_wait wait{s, registry::here(), held};
+    if (!held)
+        throw usage_error{"who waits for a condition must have a lock: acquire it first"};
+    auto& mutex = *held.state();
+    auto place_of_mutex = held.place();
+    condition_wait wait{state_at(place->at), registry::here(), held};
     auto turn = wait_for_turn(wait, until);
     static_cast<void>(co_await std::move(turn));
-    auto lock = acquire_mutex(place, s.mutex);
+    auto lock = acquire_mutex(std::move(place_of_mutex), mutex);
     held = co_await std::move(lock);
     co_return wait.claim();
 }

@@ -56,6 +56,30 @@ task<> take(condition c, shared_value<int> place, shared_value<int> left, shared
     }
 }
 
+struct buffer {
+    mutex lock;
+    condition not_full, not_empty;
+    shared_value<int> items, taken;
+
+    template <class Archive>
+    void serialize(Archive& archive)
+    {
+        archive(lock, not_full, not_empty, items, taken);
+    }
+};
+
+task<> empty_buffer(buffer b, int count)
+{
+    for (int i = 0; i < count; ++i) {
+        auto held = co_await b.lock.acquire();
+        co_await b.not_empty.wait(held, [&] { return b.items.load() > 0; });
+        b.items.fetch_sub(1);
+        b.taken.fetch_add(1);
+        held.release();
+        b.not_full.notify_one();
+    }
+}
+
 task<> hold(condition c, shared_value<int> holding)
 {
     auto held = co_await c.acquire();
@@ -152,17 +176,35 @@ TEST_CASE("a wait for something that is so returns at once, else its last value 
     });
 }
 
-TEST_CASE("a wait needs the condition's own lock")
+TEST_CASE("a wait needs a lock")
 {
     in_loop([]() -> task<> {
-        condition c, other;
+        condition c;
         mutex_guard none;
         const auto without = co_await pool_test::failure_of(c.wait(none));
         CHECK(pool_test::is<usage_error>(without));
-        auto held = co_await other.acquire();
-        const auto wrong = co_await pool_test::failure_of(c.wait(held));
-        CHECK(pool_test::is<usage_error>(wrong));
-        CHECK(held);
+    });
+}
+
+TEST_CASE("two conditions under one mutex make a bounded buffer for processes")
+{
+    in_loop([]() -> task<> {
+        const buffer b;
+        constexpr int count = 300;
+        auto first = co_await process::start(empty_buffer, b, count);
+        auto second = co_await process::start(empty_buffer, b, count);
+        for (int i = 1; i <= 2 * count; ++i) {
+            auto held = co_await b.lock.acquire();
+            co_await b.not_full.wait(held, [&] { return b.items.load() < 3; });
+            b.items.fetch_add(1);
+            held.release();
+            b.not_empty.notify_one();
+        }
+        co_await first.join();
+        co_await second.join();
+        CHECK(b.items.load() == 0);
+        CHECK(b.taken.load() == 2 * count);
+        CHECK_FALSE(b.lock.locked());
     });
 }
 
