@@ -16,6 +16,7 @@ struct life_of_a_copy {
     std::function<void()> beside{};      ///< here, when the copy has done that
     std::function<void()> body{};          ///< in the copy, which is killed
     std::function<void(int)> check{};   ///< after its death, with the number of steps that it made
+    int sparse = 1;                    ///< under a sanitizer, which makes instructions many, only before every so many steps
     bool together = false;             ///< of a `body` and a `beside`, that wait for each other: killed after a few of both
 };
 
