@@ -1,5 +1,5 @@
-// A connection when the process at its other end is killed, before each system call or at a thousand moments: what comes is whole, in
-// order and once, then the end comes; half a message is an error and nothing else.
+// A connection when the process at its other end is killed, before each system call or at a thousand moments: what comes
+// is whole, in order and once, then the end comes; half a message is an error and nothing else.
 #include "channels/connected.hpp"
 #include "pool/tasks.hpp"
 #include "support/injection.hpp"

@@ -62,12 +62,6 @@ void die_in(long microseconds)
 
 #if defined(__x86_64__)
 
-#ifdef COPROC_TEST_IS_SANITIZED
-constexpr int sparse = 5;
-#else
-constexpr int sparse = 1;
-#endif
-
 constexpr bool steps_can_be_seen = true;
 constexpr std::uintptr_t page = 4096;
 
@@ -148,7 +142,6 @@ void live_for(int steps, const std::function<void()>& body)
 #else
 
 constexpr bool steps_can_be_seen = false;
-constexpr int sparse = 1;
 void live_for(int, const std::function<void()>&) {}
 
 #endif
@@ -157,7 +150,7 @@ void live_for(int, const std::function<void()>&) {}
 
 int killed_before_each_step(const life_of_a_copy& life)
 {
-    for (int steps = 0; steps_can_be_seen; steps += sparse) {
+    for (int steps = 0; steps_can_be_seen; steps += slowness > 1 ? life.sparse : 1) {
         call(life.prepare);
         pid_t child = copy_that_does([&] {
             call(life.first);

@@ -1,7 +1,7 @@
 // Copies of this process, made by a bare fork, that are killed while they do something.
 //
-// What one process does, others see in two ways: it writes to memory that they share, or it makes a system call. So these
-// are the steps at which its death can make a difference; instructions between them may be left out.
+// What one process does, others see in two ways: it writes to memory that they share, or makes a system call. So these are
+// the steps at which its death can make a difference; instructions between them may be left out.
 #pragma once
 
 #include "support/slowness.hpp"
@@ -12,11 +12,12 @@ namespace support {
 
 struct life_of_a_copy {
     std::function<void()> prepare{};    ///< before each copy is made
-    std::function<void()> first{};        ///< in the copy, unharmed
-    std::function<void()> beside{};      ///< here, when the copy has done that
-    std::function<void()> body{};          ///< in the copy, which is killed
+    std::function<void()> first{};      ///< in the copy, unharmed
+    std::function<void()> beside{};     ///< here, when the copy has done that
+    std::function<void()> body{};       ///< in the copy, which is killed
     std::function<void(int)> check{};   ///< after its death, with the number of steps that it made
-    bool together = false;             ///< of a `body` and a `beside`, that wait for each other: killed after a few of both
+    int sparse = 1;                     ///< under a sanitizer, which makes instructions many, every so many steps
+    bool together = false;              ///< `body` and `beside` wait for each other: killed after a few of both
 };
 
 /// Kills one copy before the first step of `body`, another one before the second, and so on; the last one ends by itself.
