@@ -124,6 +124,8 @@ got_item was_got(queue_core& queue, result what, const registry& all)
 {
     if (what == result::done)
         tell_putters(queue, all);
+    if (queue.is_joinable() && has_word(queue.control().joiners) && queue.is_done()) // what nobody can have counts as done
+        wake_all(queue.control().joiners, all);
     return what == result::done ? got_item::item : what == result::closed ? got_item::end : got_item::nothing;
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <exception>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -70,6 +71,12 @@ std::uint64_t queue_core::size() const noexcept
     auto taken = control().get.state.load().items;
     auto there = control().put.state.load().items - taken;
     return is_bounded() ? std::min(there, control().capacity) : there;
+}
+
+bool queue_core::is_done() const noexcept
+{
+    auto done = control().get.state.load().done; // asked for first: see size
+    return done == control().put.state.load().items;
 }
 
 const queue_ring& queue_core::ring_of(std::uint64_t number, placed_ring& known)
@@ -191,6 +198,15 @@ const queue_ring& queue_core::next_ring(get_state& state)
 
 queue_core::result queue_core::get(buffer& to, member self)
 {
+    for (;; to.clear()) {
+        bool whole = true;
+        if (auto what = take(to, self, whole); whole)
+            return what;
+    }
+}
+
+queue_core::result queue_core::take(buffer& to, member self, bool& whole)
+{
     auto state = begin_get();
     bool closed = is_closed(); // asked for first: nothing is put after that
     if (!has_item(state))
@@ -207,18 +223,24 @@ queue_core::result queue_core::get(buffer& to, member self)
     state.head += place_for(header.size);
     ++state.items;
     state.holder = 0;
-    if (control().joinable != 0)
-        change_held(state, self, 1);
     if (ring.size() <= warm)
         state.free = state.head;
+    std::exception_ptr failure;
     if (header.attempt != 0)
         try {
-            packets_.receive(header.attempt, header.descriptors, to.attachments());
-        } catch (...) { // its descriptors are lost, and it with them; the next one is not
-            commit(state);
-            throw;
+            whole = packets_.receive(header.attempt, header.descriptors, to.attachments());
+        } catch (...) {
+            failure = std::current_exception();
         }
-    commit(state);
+    if (is_joinable()) {
+        if (whole && !failure)
+            change_held(state, self, 1);
+        else
+            ++state.done;
+    }
+    commit(state); // without its descriptors it is lost; the next one is not
+    if (failure)
+        std::rethrow_exception(failure);
     if (state.head - state.free >= step)
         give_back_memory(state);
     return result::done;
@@ -265,7 +287,7 @@ bool queue_core::mark_done(member self)
     state.holder = 0;
     change_held(state, self, -1);
     commit(state);
-    return state.done == control().put.state.load().items;
+    return is_done();
 }
 
 bool queue_core::count_dead(const registry& all)
@@ -281,7 +303,7 @@ bool queue_core::count_dead(const registry& all)
         commit(state);
         holder.who.store(0);
     }
-    return control().get.state.load().done == control().put.state.load().items;
+    return is_done();
 }
 
 } // namespace coproc::detail

@@ -44,7 +44,7 @@ public:
 
     // With the mutex of those who get.
     /// The item goes to the end of `to`, which is empty. Throws protocol_error; and what receiving its descriptors throws:
-    /// then it is lost.
+    /// then it is lost. One whose descriptors went with a process that died in the middle of this is passed over.
     result get(buffer& to, member self);
     /// Throws usage_error when there were no more of them. True: that was the last one.
     bool mark_done(member self);
@@ -55,7 +55,10 @@ public:
     /// Not less than there are.
     [[nodiscard]] std::uint64_t size() const noexcept;
     [[nodiscard]] bool is_closed() const noexcept { return control().closed.load() != 0; }
+    [[nodiscard]] bool is_joinable() const noexcept { return control().joinable != 0; }
     [[nodiscard]] bool is_bounded() const noexcept { return control().capacity != 0; }
+    /// Whether every item is marked as done.
+    [[nodiscard]] bool is_done() const noexcept;
     /// Whether who puts may have to wait for room.
     [[nodiscard]] bool may_be_full() const noexcept { return is_bounded() || packets_.there(); }
 
@@ -71,6 +74,7 @@ private:
     const queue_ring& room_for(std::size_t need, put_state& state);
     void add_segment(std::size_t need, put_state& state);
     bool has_item(const get_state& state) noexcept;
+    result take(buffer& to, member self, bool& whole);
     const queue_ring& next_ring(get_state& state);
     void give_back_memory(get_state& state);
     [[nodiscard]] get_state begin_get() const;

@@ -55,10 +55,12 @@ bool queue_packets::send(std::uint64_t attempt, const std::vector<attachment>& a
     return true;
 }
 
-void queue_packets::receive(std::uint64_t attempt, std::size_t count, std::vector<attachment>& to) const
+bool queue_packets::receive(std::uint64_t attempt, std::size_t count, std::vector<attachment>& to) const
 {
     while (to.size() < count) {
-        std::uint64_t tag = 0;
+        std::uint64_t next = 0, tag = 0;
+        if (!os::peek_packet(getting_.descriptor, std::as_writable_bytes(std::span{&next, 1})) || next > attempt)
+            return false;
         auto packet = receive_one(getting_, tag);
         if (packet.what != os::received::packet || packet.size != sizeof tag || packet.descriptors.empty())
             throw protocol_error{"descriptors of an item are missing"};
@@ -66,6 +68,7 @@ void queue_packets::receive(std::uint64_t attempt, std::size_t count, std::vecto
             for (auto& descriptor : packet.descriptors)
                 to.push_back(own(std::move(descriptor)));
     }
+    return true;
 }
 
 } // namespace coproc::detail

@@ -73,4 +73,16 @@ packet receive_packet(int socket, std::span<std::byte> to, wait wait)
     return result;
 }
 
+bool peek_packet(int socket, std::span<std::byte> to)
+{
+    iovec part{to.data(), to.size()};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    auto size = os::receive_message(socket, message, MSG_PEEK | MSG_DONTWAIT);
+    if (size < 0 && errno != EAGAIN)
+        fail("looking for a packet");
+    return size == static_cast<ssize_t>(to.size());
+}
+
 } // namespace coproc::os

@@ -27,5 +27,7 @@ enum class wait { no, yes };
 /// Takes one packet into `to`. A packet that is larger than `to`, or whose descriptors did not fit into this process
 /// (EMFILE), is an error: nothing is handed on in part.
 [[nodiscard]] packet receive_packet(int socket, std::span<std::byte> to, wait);
+/// Copies the beginning of the next packet into `to`, without waiting; the packet stays. False: there is none.
+[[nodiscard]] bool peek_packet(int socket, std::span<std::byte> to);
 
 } // namespace coproc::os

@@ -1,5 +1,6 @@
 #include "process/loop_users.hpp"
 
+#include <asio/detail/reactive_descriptor_service.hpp>
 #include <asio/execution/context.hpp>
 
 #include <algorithm>
@@ -8,6 +9,13 @@
 namespace coproc::detail {
 
 asio::execution_context::id loop_users::id;
+
+// A loop's services end in the opposite order. What its users let go of must still be there: else a thread that takes a
+// descriptor away from this loop and the loop's own end would free the same memory.
+loop_users::loop_users(asio::execution_context& loop) : service{loop}
+{
+    asio::use_service<asio::detail::reactive_descriptor_service>(loop);
+}
 
 void loop_users::add(std::weak_ptr<loop_user> user)
 {

@@ -26,7 +26,7 @@ public:
     using key_type = loop_users;
     static asio::execution_context::id id;
 
-    explicit loop_users(asio::execution_context& loop) : service{loop} {}
+    explicit loop_users(asio::execution_context& loop);
     void add(std::weak_ptr<loop_user> user);
     void rest();
 

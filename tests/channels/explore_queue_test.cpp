@@ -31,6 +31,7 @@ public:
     }
     [[nodiscard]] const std::byte* data() const { return bytes_.data(); }
     std::vector<attachment>& attachments() { return attachments_; }
+    void clear() { bytes_.clear(); }
 
 private:
     std::vector<std::byte> bytes_;
@@ -66,7 +67,7 @@ namespace coproc::detail {
 
 inline queue_packets queue_packets::make() { return {}; }
 inline bool queue_packets::send(std::uint64_t, const std::vector<attachment>&, bool) const { return false; }
-inline void queue_packets::receive(std::uint64_t, std::size_t, std::vector<attachment>&) const {}
+inline bool queue_packets::receive(std::uint64_t, std::size_t, std::vector<attachment>&) const { return true; }
 
 struct memory_of_queue {
     alignas(64) std::byte bytes[control_size + smallest_segment];

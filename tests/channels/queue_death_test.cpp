@@ -298,6 +298,46 @@ TEST_CASE("a process that dies at any step of putting an item with a descriptor 
         CHECK((put > 0 && not_put > 0));
 }
 
+TEST_CASE("a process that dies at any step of getting an item with a descriptor takes no other one's with it")
+{
+    std::unique_ptr<queue<with_array>> q;
+    std::unique_ptr<sent<queue<with_array>>> handle;
+    queue<with_array> its;
+    const auto first = array_of(1), second = array_of(2), third = array_of(3);
+    int taken = 0, not_taken = 0, kept = 0;
+    const int steps = killed_before_each_step({
+        .prepare =
+            [&] {
+                q = std::make_unique<queue<with_array>>();
+                handle = std::make_unique<sent<queue<with_array>>>(*q);
+                q->try_put(first);
+                q->try_put(second);
+                q->try_put(third);
+            },
+        .first =
+            [&] {
+                its = handle->take();
+                static_cast<void>(its.try_get());
+            },
+        .body = [&] { static_cast<void>(its.try_get()); },
+        .check =
+            [&](int n) {
+                INFO("killed before step " << n);
+                ++(q->size() == 1 ? taken : not_taken);
+                std::vector<int> all;
+                while (auto item = q->try_get()) {
+                    REQUIRE(is_right(*item));
+                    all.push_back(item->first);
+                }
+                CAPTURE(all);
+                REQUIRE((all == std::vector{3} || all == std::vector{2, 3}));
+                kept += all.size() == 2 ? 1 : 0;
+            },
+    });
+    if (was_tested(steps))
+        CHECK((taken > 0 && not_taken > 0 && kept > 0));
+}
+
 TEST_CASE("a process that dies at any step of getting an item and marking it as done doesn't hold up the join", "[QUE-005]")
 {
     std::unique_ptr<joinable_queue<int>> q;
