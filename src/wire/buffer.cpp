@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <span>
 #include <stdexcept>
 #include <utility>
 
@@ -46,17 +47,24 @@ private:
 
 namespace {
 
-std::array<buffer, 2>& spare_ones()
+// Coroutines that end with their thread's loop may come later than the end of this.
+constinit thread_local bool is_gone = false;
+struct spare_ones {
+    std::array<buffer, 2> all;
+    ~spare_ones() { is_gone = true; }
+};
+
+std::span<buffer> spares()
 {
-    static thread_local std::array<buffer, 2> all;
-    return all;
+    static thread_local spare_ones mine;
+    return is_gone ? std::span<buffer>{} : mine.all;
 }
 
 }  // namespace
 
 buffer spare_buffer() noexcept
 {
-    for (auto& spare : spare_ones())
+    for (auto& spare : spares())
         if (spare.capacity() != 0)
             return std::move(spare);
     return {};
@@ -68,7 +76,7 @@ void use_again(buffer memory) noexcept
     if (memory.capacity() == 0 || memory.capacity() > most_kept)
         return;
     memory.clear();
-    for (auto& spare : spare_ones())
+    for (auto& spare : spares())
         if (spare.capacity() == 0)
             return spare.swap(memory);
 }
