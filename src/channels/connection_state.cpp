@@ -137,21 +137,27 @@ void connection_state::abandon() noexcept
         begin({});
 }
 
+// As many as travel at a time.
+std::span<const int> connection_state::next_descriptors(std::span<int, os::max_descriptors> room) const
+{
+    auto& attachments = outgoing_.attachments();
+    auto count = std::min(attachments.size() - descriptors_sent_, room.size());
+    for (std::size_t i = 0; i < count; ++i)
+        room[i] = attachments[descriptors_sent_ + i].descriptor;
+    return room.first(count);
+}
+
 // With pipes, all descriptors of a message go ahead of its bytes.
 bool connection_state::send_descriptors()
 {
-    auto& attachments = outgoing_.attachments();
-    while (descriptors_sent_ < attachments.size()) {
-        auto count = std::min(attachments.size() - descriptors_sent_, os::max_descriptors);
-        std::array<int, os::max_descriptors> descriptors;
-        for (std::size_t i = 0; i < count; ++i)
-            descriptors[i] = attachments[descriptors_sent_ + i].descriptor;
-        auto sent = files_.send_descriptors({descriptors.data(), count});
+    std::array<int, os::max_descriptors> room;
+    for (auto next = next_descriptors(room); !next.empty(); next = next_descriptors(room)) {
+        auto sent = files_.send_descriptors(next);
         if (sent.what == os::progress::end) // the pipe says so, too
             return true;
         if (sent.what == os::progress::would_block)
             return false;
-        descriptors_sent_ += count;
+        descriptors_sent_ += next.size();
     }
     return true;
 }
@@ -162,15 +168,12 @@ bool connection_state::flush()
     if (socket_is_full_)
         return false;
     while (sent_ < outgoing_.size()) {
-        auto& attachments = outgoing_.attachments();
-        auto count = std::min(attachments.size() - descriptors_sent_, os::max_descriptors);
-        std::array<int, os::max_descriptors> descriptors;
-        for (std::size_t i = 0; i < count; ++i)
-            descriptors[i] = attachments[descriptors_sent_ + i].descriptor;
+        std::array<int, os::max_descriptors> room;
+        auto next = next_descriptors(room);
         std::span<const std::byte> bytes{outgoing_.data() + sent_, outgoing_.size() - sent_};
-        if (descriptors_sent_ + count < attachments.size())
+        if (descriptors_sent_ + next.size() < outgoing_.attachments().size())
             bytes = bytes.first(1);
-        auto sent = files_.send(bytes, {descriptors.data(), count});
+        auto sent = files_.send(bytes, next);
         switch (sent.what) {
         case os::progress::would_block:
             if (!files_.are_pipes() || is_wide_ || outgoing_.size() < os::usual_pipe / 2)
@@ -183,7 +186,7 @@ bool connection_state::flush()
             throw std::system_error{EPIPE, std::generic_category(), "sending over a connection whose other end is closed"};
         case os::progress::some:
             sent_ += sent.size;
-            descriptors_sent_ += count;
+            descriptors_sent_ += next.size();
         }
     }
     if (sent_ != 0) {

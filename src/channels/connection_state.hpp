@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 
 namespace coproc::detail {
 
@@ -122,6 +123,7 @@ private:
     }
 
     [[noreturn]] void throw_end(bool while_waiting) const;
+    [[nodiscard]] std::span<const int> next_descriptors(std::span<int, os::max_descriptors> room) const;
     [[nodiscard]] bool send_descriptors();
     void close_if_idle() noexcept;
     void all_have_left() noexcept override;

@@ -1,4 +1,5 @@
 // Calls that end with an error: how it arrives, and that it costs nobody else anything.
+#include "pool/stubborn.hpp"
 #include "pool/tasks.hpp"
 
 #include <stdexcept>
@@ -21,22 +22,6 @@ int throws_nested()
 }
 std::size_t size_of_error(std::size_t size) { throw std::runtime_error{std::string(size, 'e')}; }
 
-struct stubborn { // can't be sent when it is negative
-    int value = 0;
-    template <class Archive>
-    void save(Archive& archive) const
-    {
-        if (value < 0)
-            throw std::logic_error{"negative values don't travel"};
-        archive(value);
-    }
-    template <class Archive>
-    void load(Archive& archive)
-    {
-        archive(value);
-    }
-};
-stubborn make_stubborn(int value) { return {value}; }
 int value_of(const stubborn& s) { return s.value; }
 
 struct nested {

@@ -1,5 +1,6 @@
 // apply and submit: single calls and their results.
 #include "pool/board.hpp"
+#include "pool/stubborn.hpp"
 #include "pool/tasks.hpp"
 #include "support/counted.hpp"
 
@@ -67,22 +68,6 @@ void alone(const std::string& path)
     note(path, 1);
 }
 
-struct stubborn { // can't be sent when it is negative
-    int value = 0;
-    template <class Archive>
-    void save(Archive& archive) const
-    {
-        if (value < 0)
-            throw std::logic_error{"negative values don't travel"};
-        archive(value);
-    }
-    template <class Archive>
-    void load(Archive& archive)
-    {
-        archive(value);
-    }
-};
-stubborn make_stubborn(int value) { return {value}; }
 
 int alive_here(const counted&) { return counted::alive; }
 counted pass_on(counted c) { return c; }
