@@ -78,7 +78,7 @@ void party::begin(const std::shared_ptr<sleeper>& s, gate& at, wakes how)
             all_.set_sleeping(self_, true); // before the table is read: who enters later rings
             begins();
         }
-        if (watch_processes())
+        if (watch_processes() && !first) // this one looks anyway
             wake_everybody();
     } catch (...) {
         line.waiting.pop_back();

@@ -114,8 +114,11 @@ bool semaphore_wait::try_now(member sleeper, unsigned tries) noexcept
     if (member nobody = 0; tries >= patience && !semaphore_.hungry.compare_exchange_strong(nobody, sleeper) && !all_.is_there(nobody))
         semaphore_.hungry.compare_exchange_strong(nobody, sleeper);
     auto taken = try_take_permit(semaphore_, all_, sleeper);
-    if (!taken && take_back_from_the_dead(semaphore_, all_))
+    if (!taken && take_back_from_the_dead(semaphore_, all_)) {
         taken = try_take_permit(semaphore_, all_, sleeper);
+        if (!taken && semaphore_.permits.value() > 0)
+            wake_next(semaphore_, all_); // it is kept for one that may have looked before it was there
+    }
     if (!taken)
         return false;
     result_ = *taken;
