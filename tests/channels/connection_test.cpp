@@ -12,7 +12,6 @@
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
-#include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
@@ -482,28 +481,6 @@ TEST_CASE("senders at the same time don't mix their messages, and are served in 
     });
 }
 
-TEST_CASE("threads send and receive over the same ends", "[PIP-011][threads]")
-{
-    auto [a, b] = connected(GENERATE(pipes, one_socket));
-    std::atomic<int> sum{0};
-    std::vector<std::thread> threads;
-    for (int id = 0; id < 3; ++id) {
-        threads.emplace_back([&, &out = a] {
-            for (int i = 0; i < 200; ++i)
-                sync_wait(out.send(std::vector<int>(static_cast<std::size_t>(i) * 37, 1)));
-        });
-        threads.emplace_back([&, &in = b] {
-            for (int i = 0; i < 200; ++i) {
-                auto got = sync_wait(in.recv<std::vector<int>>());
-                sum += std::accumulate(got->begin(), got->end(), 0);
-            }
-        });
-    }
-    for (auto& t : threads)
-        t.join();
-    CHECK(sum == 3 * 37 * 199 * 200 / 2);
-}
-
 TEST_CASE("receivers are served in the order in which they came")
 {
     auto [a, b] = connected(GENERATE(pipes, one_socket));
@@ -697,32 +674,6 @@ TEST_CASE("an end in use can't be sent, nor over itself")
         co_await soon.async_wait(asio::use_awaitable);
     });
     CHECK(is<usage_error>(sync_wait(failure_of(a.send(a))), "closed, or sent away"));
-}
-
-TEST_CASE("a connection goes on on another loop, also when its first one is gone", "[threads]")
-{
-    auto [a, b] = connected(GENERATE(pipes, one_socket));
-    auto echo = [](connection& c) -> task<> {
-        auto got = co_await c.recv<int>();
-        co_await c.send(*got + 1);
-    };
-    {
-        asio::io_context loop;
-        asio::co_spawn(loop, echo(b), asio::detached);
-        sync_wait(a.send(1));
-        loop.run();
-    }
-    CHECK(sync_wait(a.recv<int>()) == 2);
-    {
-        asio::io_context loop; // ends while the receiver waits, and another one for its turn
-        asio::co_spawn(loop, echo(b), asio::detached);
-        asio::co_spawn(loop, echo(b), asio::detached);
-        loop.poll();
-    }
-    std::thread other{[&, &in = b] { sync_wait(echo(in)); }};
-    sync_wait(a.send(5));
-    CHECK(sync_wait(a.recv<int>()) == 6);
-    other.join();
 }
 
 TEST_CASE("descriptors that don't fit into this process cost their message only")

@@ -543,29 +543,6 @@ TEST_CASE("parent and child see the same emptiness", "[QUE-010]")
     });
 }
 
-TEST_CASE("threads of one process put and get side by side", "[threads]")
-{
-    queue<int> q{4};
-    std::atomic<long> sum{0};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 2; ++t) {
-        threads.emplace_back([&q] {
-            sync_wait([](queue<int> to) -> task<> {
-                for (int i = 1; i <= 1000; ++i)
-                    co_await to.put(i);
-            }(q));
-        });
-        threads.emplace_back([&q, &sum] {
-            for (int i = 0; i < 1000; ++i)
-                sum += sync_wait(q.get()).value();
-        });
-    }
-    for (auto& t : threads)
-        t.join();
-    CHECK(sum == 2 * 500'500);
-    CHECK(q.empty());
-}
-
 TEST_CASE("two hundred queues of numbers in a process with 256 descriptors")
 {
     rlimit old{};

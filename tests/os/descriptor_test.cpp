@@ -10,11 +10,9 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -213,23 +211,4 @@ TEST_CASE("a file that can't be opened is named by the error", "[os]")
         CHECK(e.code() == std::errc::no_such_file_or_directory);
         CHECK_THAT(e.what(), Catch::Contains("/no/such/file"));
     }
-}
-
-TEST_CASE("threads that make and close descriptors never close each other's", "[os][threads]")
-{
-    std::vector<std::thread> threads;
-    std::atomic<int> wrong{0};
-    for (int t = 0; t < 4; ++t)
-        threads.emplace_back([&] {
-            for (int i = 0; i < 2000; ++i) {
-                auto pipe = os::make_pipe();
-                const auto copy = pipe.second.duplicate();
-                pipe.second.reset();
-                char byte = 'x';
-                wrong += ::write(copy.get(), &byte, 1) != 1 || ::read(pipe.first.get(), &byte, 1) != 1;
-            }
-        });
-    for (auto& thread : threads)
-        thread.join();
-    CHECK(wrong == 0);
 }

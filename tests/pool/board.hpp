@@ -13,6 +13,7 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <csignal>
 #include <cstdint>
 #include <fcntl.h>
 #include <map>
@@ -87,6 +88,15 @@ inline int hold(const std::string& path, int value)
     wait_for(path, 1, 1);
     note(path, 2);
     return value;
+}
+
+/// Word `index`: how many are here. Only SIGKILL ends it.
+inline int never_end(const std::string& path, std::size_t index)
+{
+    std::signal(SIGTERM, SIG_IGN);
+    note(path, index);
+    for (;;)
+        ::pause();
 }
 
 } // namespace pool_test

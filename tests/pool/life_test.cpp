@@ -1,5 +1,6 @@
-// A pool from its first worker to its last: options, initializer, finalizer, close, terminate, loops, threads.
+// A pool from its first worker to its last: options, initializer, finalizer, close, terminate, loops.
 #include "pool/board.hpp"
+#include "pool/spawn.hpp"
 #include "pool/tasks.hpp"
 #include "support/proc.hpp"
 
@@ -10,18 +11,14 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
-#include <asio/thread_pool.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <csignal>
-#include <future>
 #include <memory>
 #include <numeric>
 #include <set>
 #include <stdexcept>
-#include <thread>
-#include <unistd.h>
 
 using namespace pool_test;
 using namespace std::chrono_literals;
@@ -43,13 +40,6 @@ coproc::task<> prepare_later(int value)
 }
 void finish(const std::string& path) { note(path, 1); }
 void finish_badly(std::size_t size) { throw std::runtime_error{std::string(size, 'f')}; }
-void never_end(const std::string& path)
-{
-    std::signal(SIGTERM, SIG_IGN);
-    note(path, 1);
-    for (;;)
-        ::pause();
-}
 int size_of(const std::vector<char>& v) { return static_cast<int>(v.size()); }
 int slow_size(const std::string& path, const std::vector<char>& v)
 {
@@ -85,23 +75,6 @@ coproc::pool_options options_for(int workers)
     coproc::pool_options result;
     result.workers = workers;
     return result;
-}
-
-/// co_spawn with a future. (Asio's use_future starts the threads of its system_context, for the life of the process.)
-template <class T>
-std::future<T> spawn(asio::any_io_executor executor, coproc::task<T> work)
-{
-    auto promise = std::make_shared<std::promise<T>>();
-    asio::co_spawn(executor, std::move(work), [promise](std::exception_ptr e, T value) {
-        e ? promise->set_exception(e) : promise->set_value(std::move(value));
-    });
-    return promise->get_future();
-}
-std::future<void> spawn(asio::any_io_executor executor, coproc::task<> work)
-{
-    auto promise = std::make_shared<std::promise<void>>();
-    asio::co_spawn(executor, std::move(work), [promise](std::exception_ptr e) { e ? promise->set_exception(e) : promise->set_value(); });
-    return promise->get_future();
 }
 
 bool all_ended(const std::vector<int>& pids)
@@ -353,7 +326,7 @@ TEST_CASE("a worker that does not end gets SIGTERM, then SIGKILL", "[SHD-016]")
         board board;
         auto options = options_for(1);
         options.grace = 20ms;
-        options.finalizer = coproc::bind_front(never_end, board.path());
+        options.finalizer = coproc::bind_front(never_end, board.path(), 1);
         coproc::pool pool{options};
         auto pid = co_await pool.apply(own_pid);
         co_await pool.close();
@@ -526,99 +499,6 @@ TEST_CASE("a pool that has no loop of its own takes that of the first call")
     CHECK_FALSE(early.ready());
     CHECK(coproc::sync_wait(pool.apply(twice, 2)) == 4);
     CHECK(coproc::sync_wait(early.get()) == 2);
-}
-
-TEST_CASE("ten threads submit, map and cancel on one pool that runs on a pool of threads", "[threads][EXE-030]")
-{
-    asio::thread_pool threads{4};
-    {
-        coproc::pool pool{threads.get_executor(), options_for(2)};
-        std::atomic<int> wrong{0};
-        std::vector<std::thread> users;
-        for (int user = 0; user < 10; ++user)
-            users.emplace_back([&, user] {
-                for (int round = 0; round < 20; ++round) {
-                    auto cancelled = pool.submit(twice, round);
-                    auto one = spawn(threads.get_executor(), pool.apply(twice, user));
-                    auto all = spawn(threads.get_executor(), pool.map(twice, std::vector<int>(20, round)));
-                    static_cast<void>(cancelled.cancel());
-                    auto kept = pool.submit(add, user, round);
-                    auto sum = spawn(threads.get_executor(), kept.get());
-                    wrong += one.get() != 2 * user;
-                    wrong += all.get() != std::vector<int>(20, 2 * round);
-                    wrong += sum.get() != user + round;
-                }
-            });
-        for (auto& user : users)
-            user.join();
-        CHECK(wrong == 0);
-        spawn(threads.get_executor(), pool.close()).get();
-    }
-    threads.join();
-}
-
-TEST_CASE("tasks that are submitted while another thread closes are run or refused", "[threads][SHD-015]")
-{
-    asio::thread_pool threads{2};
-    for (int round = 0; round < 10; ++round) {
-        coproc::pool pool{threads.get_executor(), options_for(2)};
-        std::atomic<bool> refused{false};
-        std::vector<coproc::async_result<int>> results;
-        std::thread user{[&] {
-            for (int i = 0; !refused; ++i)
-                try {
-                    results.push_back(pool.submit(twice, i));
-                } catch (const coproc::usage_error&) {
-                    refused = true;
-                }
-        }};
-        spawn(threads.get_executor(), pool.close()).get();
-        user.join();
-        for (std::size_t i = 0; i < results.size(); ++i) {
-            REQUIRE(results[i].ready());
-            REQUIRE(spawn(threads.get_executor(), results[i].get()).get() == 2 * static_cast<int>(i));
-        }
-    }
-    threads.join();
-}
-
-TEST_CASE("a pool is terminated by one thread while others wait for its calls", "[threads][EXE-016]")
-{
-    asio::thread_pool threads{3};
-    for (int round = 0; round < 10; ++round) {
-        board board;
-        coproc::pool pool{threads.get_executor(), options_for(2)};
-        std::vector<std::future<int>> waits;
-        for (int i = 0; i < 6; ++i)
-            waits.push_back(spawn(threads.get_executor(), pool.apply(hold, board.path(), i)));
-        if (round % 2 == 0)
-            REQUIRE(board.reaches(0, 2));
-        pool.terminate();
-        for (auto& wait : waits)
-            try {
-                wait.get();
-                FAIL("it can't have ended");
-            } catch (const coproc::cancelled_error&) {
-            } catch (const coproc::usage_error&) { // it came after the end
-            }
-    }
-    threads.join();
-}
-
-TEST_CASE("several threads wait for pools of their own", "[threads]")
-{
-    std::vector<std::thread> users;
-    std::atomic<int> wrong{0};
-    for (int i = 0; i < 4; ++i)
-        users.emplace_back([&, i] {
-            coproc::pool pool{1};
-            for (int round = 0; round < 10; ++round)
-                wrong += coproc::sync_wait(pool.apply(twice, i)) != 2 * i;
-            coproc::sync_wait(pool.close());
-        });
-    for (auto& user : users)
-        user.join();
-    CHECK(wrong == 0);
 }
 
 TEST_CASE("a worker may use pools of its own, in plain functions and in coroutines", "[NST-002]")

@@ -1,4 +1,4 @@
-// A pool and the event loops it is used on: other threads' loops, loops that end before it, loops that exceptions leave.
+// A pool and the event loop it is used on, which may end before it.
 #include "pool/board.hpp"
 #include "pool/tasks.hpp"
 #include "support/eventually.hpp"
@@ -18,23 +18,12 @@
 #include <memory>
 #include <optional>
 #include <ranges>
-#include <stdexcept>
-#include <thread>
-#include <unistd.h>
 
 using namespace pool_test;
 using namespace std::chrono_literals;
 
 namespace {
 
-int doubled(int n) { return 2 * n; }
-int deaf(const std::string& path)
-{
-    std::signal(SIGTERM, SIG_IGN);
-    note(path, 0);
-    for (;;)
-        ::pause();
-}
 coproc::task<int> doubled_later(int n)
 {
     asio::steady_timer timer{co_await asio::this_coro::executor, 1ms};
@@ -62,29 +51,11 @@ coproc::task<> wait_for_ever(const std::string& path, bool& gone)
 {
     witness here{gone};
     coproc::pool pool{1};
-    auto end = pool.apply(deaf, path);
+    auto end = pool.apply(never_end, path, 0);
     co_await std::move(end);
 }
 
 } // namespace
-
-TEST_CASE("a pool that was first awaited in a thread that has ended goes on in another one", "[threads]")
-{
-    coproc::pool pool{1};
-    std::thread{[&] { CHECK(coproc::sync_wait(pool.apply(doubled, 1)) == 2); }}.join();
-    CHECK(coproc::sync_wait(pool.apply(doubled, 2)) == 4);
-}
-
-TEST_CASE("a pool is awaited by turns on the loops of two threads that live on", "[threads]")
-{
-    coproc::pool pool{1};
-    CHECK(coproc::sync_wait(pool.apply(doubled, 1)) == 2);
-    std::thread{[&] {
-        for (int i = 0; i < 10; ++i)
-            CHECK(coproc::sync_wait(pool.apply(doubled, i)) == 2 * i);
-    }}.join();
-    CHECK(coproc::sync_wait(pool.apply(doubled, 3)) == 6);
-}
 
 TEST_CASE("a loop that ends destroys the coroutines that wait for a pool, and their pools with them")
 {
@@ -107,10 +78,10 @@ TEST_CASE("a pool outlives the loop that it was made for")
     {
         asio::io_context loop;
         pool.emplace(loop.get_executor(), coproc::pool_options{.workers = 1});
-        asio::co_spawn(loop, pool->apply(doubled, 1), asio::detached);
+        asio::co_spawn(loop, pool->apply(twice, 1), asio::detached);
         loop.run();
     }
-    CHECK(coproc::sync_wait(pool->apply(doubled, 2)) == 4);
+    CHECK(coproc::sync_wait(pool->apply(twice, 2)) == 4);
 }
 
 TEST_CASE("close stops a worker that still runs a task that was cancelled")
@@ -118,31 +89,12 @@ TEST_CASE("close stops a worker that still runs a task that was cancelled")
     board board;
     in_loop([&]() -> coproc::task<> {
         coproc::pool pool{{.workers = 1, .grace = 50ms}};
-        auto running = pool.submit(deaf, board.path());
+        auto running = pool.submit(never_end, board.path(), 0);
         co_await reached(board, 0, 1);
         CHECK(running.cancel());
         co_await pool.close();
         CHECK(coproc::active_children().empty());
     });
-}
-
-TEST_CASE("an exception that leaves the loop under sync_wait ends the work it waited for, and no later one", "[threads]")
-{
-    board board;
-    auto fails = [&]() -> coproc::task<int> {
-        coproc::pool pool{1};
-        asio::post(co_await asio::this_coro::executor, [] { throw std::domain_error{"of a handler"}; });
-        auto end = pool.apply(deaf, board.path());
-        co_return co_await std::move(end);
-    };
-    std::thread{[&] { // with a loop of its own, as the one of this thread stands for all tests
-        for (int i = 0; i < 3; ++i) {
-            CHECK_THROWS_AS(coproc::sync_wait(fails()), std::domain_error);
-            CHECK(coproc::active_children().empty());
-            coproc::pool pool{1};
-            CHECK(coproc::sync_wait(pool.apply(doubled, i)) == 2 * i);
-        }
-    }}.join();
 }
 
 TEST_CASE("an inline pool runs a coroutine once, however many wait for it")
@@ -186,7 +138,7 @@ TEST_CASE("a task of an inline pool that is cancelled frees who waits for it, wh
 TEST_CASE("a task is cancelled in a pool that has no loop yet")
 {
     coproc::pool pool{1};
-    auto result = pool.submit(doubled, 1);
+    auto result = pool.submit(twice, 1);
     CHECK(result.cancel());
     CHECK(result.ready());
     CHECK_FALSE(result.cancel());
@@ -198,11 +150,11 @@ TEST_CASE("a pool refuses to be called by the input of one of its calls, and goe
     in_loop([]() -> coproc::task<> {
         coproc::pool pool{1};
         auto calls = std::views::iota(0, 3) | std::views::transform([&](int n) {
-            static_cast<void>(pool.submit(doubled, n));
+            static_cast<void>(pool.submit(twice, n));
             return n;
         });
-        CHECK(is<coproc::usage_error>(co_await failure_of(pool.map(doubled, calls)), "its own calls"));
-        CHECK(co_await pool.apply(doubled, 21) == 42);
+        CHECK(is<coproc::usage_error>(co_await failure_of(pool.map(twice, calls)), "its own calls"));
+        CHECK(co_await pool.apply(twice, 21) == 42);
     });
 }
 
@@ -210,16 +162,16 @@ TEST_CASE("a pool that was moved away says so")
 {
     coproc::pool pool{coproc::inline_workers};
     coproc::pool other = std::move(pool);
-    CHECK_THROWS_AS(pool.submit(doubled, 1), coproc::usage_error);
+    CHECK_THROWS_AS(pool.submit(twice, 1), coproc::usage_error);
     CHECK(pool.size() == 0);
-    CHECK(other.submit(doubled, 1).valid());
+    CHECK(other.submit(twice, 1).valid());
 }
 
 TEST_CASE("a process that has ended can be detached")
 {
     in_loop([]() -> coproc::task<> {
         for (int i = 0; i < 20; ++i) {
-            auto p = co_await coproc::process::start(doubled, 0);
+            auto p = co_await coproc::process::start(twice, 0);
             int pid = p.pid();
             p.detach();
             CHECK_FALSE(p.valid());

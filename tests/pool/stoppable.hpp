@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pool/board.hpp"
+#include "pool/coroutines.hpp"
 #include "pool/tasks.hpp"
 #include "support/proc.hpp"
 
@@ -26,12 +27,6 @@ coproc::task<bool> comes_true(const Predicate& predicate)
         co_await timer.async_wait(asio::use_awaitable);
     }
     co_return predicate();
-}
-
-inline coproc::task<> pass(std::chrono::nanoseconds time)
-{
-    asio::steady_timer timer{co_await asio::this_coro::executor, time};
-    co_await timer.async_wait(asio::use_awaitable);
 }
 
 // Word 0: how many have begun. Word 2: how many were asked to stop and saw it. Word 9: the pid of the last one.

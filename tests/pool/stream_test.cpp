@@ -1,4 +1,5 @@
 // Streams and the coroutines that make them.
+#include "pool/coroutines.hpp"
 #include "pool/tasks.hpp"
 #include "support/counted.hpp"
 
@@ -22,7 +23,6 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 using namespace pool_test;
@@ -70,16 +70,6 @@ struct gate {
     asio::steady_timer timer;
 };
 
-coproc::task<> wait(std::chrono::milliseconds time)
-{
-    asio::steady_timer timer{co_await asio::this_coro::executor, time};
-    co_await timer.async_wait(asio::use_awaitable);
-}
-coproc::task<int> same_later(int n)
-{
-    co_await wait(1ms);
-    co_return n;
-}
 coproc::task<int> same_at_once(int n) { co_return n; }
 coproc::task<int> broken(const char* why)
 {
@@ -92,7 +82,7 @@ coproc::stream<int> until_cancelled(std::exception_ptr& seen)
     counted local;
     co_yield 0;
     try {
-        co_await wait(1h);
+        co_await pass(1h);
     } catch (...) {
         seen = std::current_exception();
         throw;
@@ -374,7 +364,7 @@ TEST_CASE("cancelling next cancels what the generator awaits, and the stream can
             auto stream = until_cancelled(seen);
             CHECK(co_await stream.next() == 0);
             CHECK(counted::alive == 1);
-            auto either = stream.next() || wait(1ms);
+            auto either = stream.next() || pass(1ms);
             auto first = co_await std::move(either);
             CHECK(first.index() == 1);
             CHECK(is_aborted(seen));
@@ -388,7 +378,7 @@ TEST_CASE("an item that comes before the time limit is kept")
 {
     in_loop([]() -> coproc::task<> {
         auto stream = up_to(2);
-        auto either = stream.next() || wait(1h);
+        auto either = stream.next() || pass(1h);
         auto first = co_await std::move(either);
         CHECK(first.index() == 0);
         CHECK(std::get<0>(first) == 0);
@@ -424,12 +414,12 @@ TEST_CASE("a generator that catches its cancellation can still give an item, but
     bool asked = false;
     auto make = [](asio::any_io_executor own, std::exception_ptr& second, bool& asks) -> coproc::stream<int> {
         try {
-            co_await wait(1h);
+            co_await pass(1h);
         } catch (const std::system_error&) {
         }
         asks = co_await asio::this_coro::executor == own;
         try {
-            co_await wait(1h);
+            co_await pass(1h);
         } catch (...) {
             second = std::current_exception();
         }
@@ -549,7 +539,7 @@ TEST_CASE("cancelling reaches through stages")
         };
         auto stream = same(same(until_cancelled(seen)));
         CHECK(co_await stream.next() == 0);
-        auto either = stream.next() || wait(1ms);
+        auto either = stream.next() || pass(1ms);
         CHECK((co_await std::move(either)).index() == 1);
         CHECK(is_aborted(seen));
         CHECK(counted::alive == 0);
@@ -561,7 +551,7 @@ TEST_CASE("a stream is used on one loop and then on another, each of which its g
     asio::io_context first, second;
     auto make = []() -> coproc::stream<asio::any_io_executor> {
         for (;;) {
-            co_await wait(1ms);
+            co_await pass(1ms);
             co_yield co_await asio::this_coro::executor;
         }
     };
@@ -574,18 +564,6 @@ TEST_CASE("a stream is used on one loop and then on another, each of which its g
         loop->run();
         CHECK((seen && *seen == asio::any_io_executor{loop->get_executor()}));
     }
-}
-
-TEST_CASE("a stream is used in two threads, one after the other", "[threads]")
-{
-    auto make = []() -> coproc::stream<std::string> {
-        for (int i = 0;; ++i)
-            co_yield std::to_string(co_await same_later(i));
-    };
-    auto stream = make();
-    CHECK(coproc::sync_wait(stream.next()) == "0");
-    std::thread{[&] { CHECK(coproc::sync_wait(stream.next()) == "1"); }}.join();
-    CHECK(coproc::sync_wait(stream.next()) == "2");
 }
 
 TEST_CASE("a loop that is destroyed while its generator waits ends the stream")

@@ -1,45 +1,22 @@
-// The memory that a pool and a worker share, with threads for processes.
+// The memory that a pool and a worker share, with both its sides in one process.
 #include <catch2/catch.hpp>
 
 #include "os/memory_file.hpp"
+#include "pool/two_sides.hpp"
 #include "pool/worker_page.hpp"
 
 #include <coproc/detail/entry.hpp>
 #include <coproc/error.hpp>
 
-#include <atomic>
 #include <cstring>
 #include <new>
 #include <numeric>
 #include <span>
-#include <thread>
 #include <vector>
 
 using namespace coproc::detail;
+using namespace pool_test;
 namespace os = coproc::os;
-
-namespace {
-
-using bytes = std::vector<std::byte>;
-
-bytes counting(std::size_t size, std::size_t from)
-{
-    bytes result(size);
-    for (std::size_t i = 0; i < size; ++i)
-        result[i] = static_cast<std::byte>((from + i) % 251);
-    return result;
-}
-
-/// A page as its two sides have it.
-struct two_sides {
-    explicit two_sides(std::size_t slots = task_slots) : pool{slots} {}
-
-    worker_page pool;
-    worker_page worker{pool.file()};
-    os::descriptor bell = os::make_event();
-};
-
-} // namespace
 
 TEST_CASE("a task that is queued is claimed once")
 {
@@ -98,35 +75,6 @@ TEST_CASE("the progress of the call that a worker keeps in its page is known, of
     CHECK(page.pool.calls_done(4) == 0);
 }
 
-TEST_CASE("of a claim and a withdrawal at the same time exactly one wins", "[threads]")
-{
-    constexpr std::uint64_t rounds = 100'000;
-    two_sides page;
-    std::atomic<std::uint64_t> round{0}, answered{0};
-    std::vector<char> claimed(rounds + 1);
-    std::thread worker{[&] {
-        for (std::uint64_t number = 1; number <= rounds; ++number) {
-            while (round.load() < number)
-                std::this_thread::yield();
-            claimed[number] = page.worker.claim(number, 7);
-            answered.store(number);
-        }
-    }};
-    std::uint64_t both = 0, neither = 0;
-    for (std::uint64_t number = 1; number <= rounds; ++number) {
-        page.pool.queue(number);
-        round.store(number);
-        bool withdrawn = page.pool.withdraw(number);
-        while (answered.load() < number)
-            std::this_thread::yield();
-        both += withdrawn && claimed[number];
-        neither += !withdrawn && !claimed[number];
-    }
-    worker.join();
-    CHECK(both == 0);
-    CHECK(neither == 0);
-}
-
 TEST_CASE("what is written to the ring is read, beyond its end too")
 {
     two_sides page;
@@ -161,28 +109,6 @@ TEST_CASE("the ring can be filled to its last byte, and read in pieces of any si
     CHECK(page.pool.available() == 0);
     bytes nothing(10);
     CHECK(page.pool.read(nothing) == 0);
-}
-
-TEST_CASE("a writer waits for a slow reader and loses nothing", "[threads]")
-{
-    two_sides page;
-    constexpr std::size_t total = 40 * ring_size, piece = 50'000;
-    std::thread worker{[&] {
-        for (std::size_t at = 0; at < total; at += piece)
-            page.worker.write(counting(32, at), counting(std::min(piece, total - at) - 32, at + 32), page.bell);
-    }};
-    std::size_t wrong = 0;
-    bytes came(3000);
-    for (std::size_t at = 0; at < total;) {
-        auto count = page.pool.read(came);
-        auto expected = counting(count, at);
-        wrong += !std::equal(expected.begin(), expected.end(), came.begin());
-        at += count;
-        if (count == 0)
-            std::this_thread::yield();
-    }
-    worker.join();
-    CHECK(wrong == 0);
 }
 
 TEST_CASE("counters that can't be right are an error")

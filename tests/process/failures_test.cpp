@@ -1,4 +1,5 @@
 // When the system has no more of something: a start works or fails with the kernel's reason, and leaves nothing.
+#include "process/attempt.hpp"
 #include "process/fork_server.hpp"
 #include "process/support.hpp"
 #include "support/eventually.hpp"
@@ -7,17 +8,9 @@
 #include "support/proc.hpp"
 #include "support/slowness.hpp"
 
-#include <coproc/error.hpp>
-
-#include <atomic>
 #include <cerrno>
-#include <system_error>
-#include <thread>
-#include <vector>
 
-#include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 using namespace coproc;
@@ -25,25 +18,6 @@ using namespace tests;
 using support::injection;
 
 namespace {
-
-// Starts a process with three pipes and joins it. The errno, 0 if all went well, -1 for an error of coproc's own.
-task<int> try_one(start_method method)
-{
-    try {
-        auto options = by(method);
-        options.standard_input = pipe_stream;
-        options.standard_output = pipe_stream;
-        options.standard_error = pipe_stream;
-        process p = co_await process::start(options, [] { return 9; });
-        const auto end = co_await p.join();
-        co_return end.code() == 9 ? 0 : 1000;
-    } catch (const std::system_error& e) {
-        co_return e.code().value();
-    } catch (const error& e) {
-        UNSCOPED_INFO("error: " << e.what());
-        co_return -1;
-    }
-}
 
 // Neither descriptors nor processes but the fork server.
 bool nothing_left(std::size_t descriptors)
@@ -195,36 +169,4 @@ TEST_CASE("with N descriptors to have, for each N, a start works or fails with E
     }
     CHECK(works > 5);
     CHECK(fails > 5);
-}
-
-TEST_CASE("failing starts close nobody else's descriptors", "[LIM-002][threads]")
-{
-    const auto method = GENERATE(start_method::forkserver, start_method::spawn);
-    INFO("start method " << to_string(method));
-    std::atomic<bool> done{false};
-    std::atomic<int> stolen{0}, opened{0};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 3; ++t)
-        threads.emplace_back([&] {
-            while (!done) {
-                const int number = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-                struct stat first{}, second{};
-                stolen += ::fstat(number, &first) != 0;
-                std::this_thread::yield();
-                stolen += ::fstat(number, &second) != 0 || first.st_ino != second.st_ino;
-                stolen += ::close(number) != 0;
-                ++opened;
-            }
-        });
-    int failures = 0;
-    for (int i = 0; i < 60; ++i) {
-        injection one{injection::fails_at(i % 30, EMFILE)};
-        failures += await([=] { return try_one(method); }) != 0;
-    }
-    done = true;
-    for (auto& thread : threads)
-        thread.join();
-    CHECK(failures > 5);
-    CHECK(stolen == 0);
-    CHECK(opened > 0);
 }

@@ -9,14 +9,12 @@
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
 
-#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 #include <system_error>
-#include <thread>
 
 #include <fcntl.h>
 
@@ -275,34 +273,6 @@ TEST_CASE("input that is closed while it is written ends after the write, and ta
     loop.run();
     CHECK(written == 1);
     CHECK(await([&] { return line_of(p); }) == std::to_string(1 << 20));
-}
-
-TEST_CASE("input may be closed by one thread while another one writes it", "[threads]")
-{
-    for (int i = 0; i < 40; ++i) {
-        auto options = piped(start_method::forkserver);
-        options.standard_input = pipe_stream;
-        process p = sync_wait(process::start(options, [] {
-            std::size_t count = 0;
-            while (::getchar() != EOF)
-                ++count;
-            say(std::to_string(count));
-        }));
-        std::atomic<int> written{0};
-        std::thread writer{[&] {
-            try {
-                for (;;)
-                    written += sync_wait(p.write_input(std::string(1000, 'i'))) ? 1000 : 0;
-            } catch (const usage_error&) { // it was closed
-            }
-        }};
-        while (written < i * 1000)
-            std::this_thread::yield();
-        p.close_input();
-        const auto line = await([&] { return line_of(p); });
-        writer.join();
-        CHECK(line == std::to_string(written));
-    }
 }
 
 TEST_CASE("a read of no bytes is refused, as it would look like the end of the stream")

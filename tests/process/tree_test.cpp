@@ -10,7 +10,6 @@
 #include <cstdlib>
 #include <sstream>
 #include <thread>
-#include <vector>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -284,32 +283,6 @@ TEST_CASE("fork is refused in a process with more threads, and says what to use 
     other.join();
     CHECK(support::eventually([] { return support::threads_of(::getpid()).size() == 1; }));
     CHECK(sync_wait(process::start(by(start_method::fork), [] {})).valid()); // alone again, it may
-}
-
-TEST_CASE("threads start, join and kill processes side by side", "[threads]")
-{
-    const auto method = GENERATE(start_method::forkserver, start_method::spawn);
-    INFO("start method " << to_string(method));
-    std::atomic<int> wrong{0};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 4; ++t)
-        threads.emplace_back([&wrong, method, t] {
-            await([&wrong, method, t]() -> task<> {
-                for (int i = 0; i < 10; ++i) {
-                    process p = co_await process::start(by(method), [](int n) { return n; }, 10 * t + i);
-                    process q = co_await process::start(by(method), wait_for_the_end);
-                    const auto end = co_await p.join();
-                    wrong += end.code() != 10 * t + i;
-                    q.terminate();
-                    const auto end_q = co_await q.join();
-                    wrong += end_q.signal() != SIGTERM;
-                }
-            });
-        });
-    for (auto& thread : threads)
-        thread.join();
-    CHECK(wrong == 0);
-    CHECK(active_children().empty());
 }
 
 TEST_CASE("sync_wait in a coroutine on the loop's own thread is refused")

@@ -1,4 +1,5 @@
 // Containers in shared memory that several processes make, change and destroy.
+#include "shared/containers.hpp"
 #include "shared/support.hpp"
 #include "support/eventually.hpp"
 
@@ -6,38 +7,19 @@
 #include <coproc/shared_array.hpp>
 #include <coproc/shared_segment.hpp>
 
-#include <boost/interprocess/containers/map.hpp>
-#include <boost/interprocess/containers/string.hpp>
-#include <boost/interprocess/containers/vector.hpp>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <random>
 #include <stdexcept>
-#include <string>
 #include <sys/wait.h>
 #include <system_error>
-#include <thread>
 #include <variant>
 
 using namespace shared_test;
-using coproc::shared_segment;
-namespace bip = boost::interprocess;
 
 namespace {
-
-template <class T>
-using vector = bip::vector<T, shared_segment::allocator_for<T>>;
-using text = bip::basic_string<char, std::char_traits<char>, shared_segment::allocator_for<char>>;
-using table = bip::map<int, text, std::less<>, shared_segment::allocator_for<std::pair<const int, text>>>;
-
-constexpr std::size_t size = 256 * 1024;
-
-bool whole(const shared_segment& segment) { return segment.manager()->check_sanity(); }
-
-text text_in(const shared_segment& segment, const char* characters) { return text{characters, segment.allocator<char>()}; }
 
 /// A process that runs f() and must not return; waits for its end.
 template <class F>
@@ -51,23 +33,6 @@ void dies_in(F f)
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);
     REQUIRE(WIFSIGNALED(status));
-}
-
-/// Makes a vector, a string and a map under names of this process, uses and destroys them.
-int build_and_destroy(shared_segment segment, int times, int who)
-{
-    auto name = "mine " + std::to_string(who), other = "table " + std::to_string(who);
-    for (int i = 0; i < times; ++i) {
-        auto& numbers = segment.construct<vector<int>>(name.c_str(), segment.allocator<int>());
-        for (int n = 0; n < i % 50; ++n)
-            numbers.push_back(n);
-        auto& words = segment.construct<table>(other.c_str(), segment.allocator<std::pair<const int, text>>());
-        words.emplace(i, text_in(segment, "a text that is too long to be kept in the object itself"));
-        bool right = std::ranges::count(numbers, 49) == 0 && words.begin()->first == i;
-        if (!segment.destroy<vector<int>>(name.c_str()) || !segment.destroy<table>(other.c_str()) || !right)
-            return 1;
-    }
-    return 0;
 }
 
 struct throwing {
@@ -228,19 +193,6 @@ TEST_CASE("two processes build and destroy containers 10000 times in one segment
     });
     CHECK(whole(segment));
     CHECK(segment.free_memory() == free);
-}
-
-TEST_CASE("threads share a segment as processes do", "[threads]")
-{
-    shared_segment segment{size};
-    std::atomic<int> wrong{0};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 3; ++t)
-        threads.emplace_back([&, t] { wrong += build_and_destroy(segment, 200, t); });
-    for (auto& thread : threads)
-        thread.join();
-    CHECK(wrong == 0);
-    CHECK(whole(segment));
 }
 
 TEST_CASE("what a constructor allocates, finds and frees under the segment's own lock waits for nobody", "[ARR-004]")

@@ -7,7 +7,6 @@
 
 #include <optional>
 #include <stdexcept>
-#include <thread>
 #include <vector>
 
 using namespace coproc;
@@ -229,27 +228,4 @@ TEST_CASE("a process that is killed after its round at a barrier has ended break
         CHECK(last);
         co_await waits.join();
     });
-}
-
-TEST_CASE("threads meet at a barrier", "[threads]")
-{
-    barrier b{3};
-    std::atomic<int> arrived{0}, wrong{0}, leaders{0};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 3; ++t)
-        threads.emplace_back([&] {
-            sync_wait([](barrier& meet, std::atomic<int>& count, std::atomic<int>& errors, std::atomic<int>& first) -> task<> {
-                for (int round = 1; round <= 100; ++round) {
-                    ++count;
-                    const bool last = co_await meet.arrive_and_wait();
-                    first += last ? 1 : 0;
-                    errors += count < 3 * round ? 1 : 0;
-                }
-            }(b, arrived, wrong, leaders));
-        });
-    for (auto& t : threads)
-        t.join();
-    CHECK(arrived == 300);
-    CHECK(leaders == 100);
-    CHECK(wrong == 0);
 }

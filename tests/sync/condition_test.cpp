@@ -1,4 +1,5 @@
 #include "sync/parties.hpp"
+#include "sync/place_for_one.hpp"
 
 #include "sync/arena.hpp"
 #include "sync/condition_core.hpp"
@@ -6,7 +7,6 @@
 #include <coproc/condition.hpp>
 
 #include <csignal>
-#include <thread>
 #include <vector>
 
 using namespace coproc;
@@ -30,30 +30,6 @@ task<> waiters(condition c, int count, shared_value<int> asleep, shared_value<in
     asleep.fetch_add(count);
     for (auto& one : all)
         co_await one.join();
-}
-
-// Numbers in a shared place for one: who puts waits until it is empty, who takes until it is full.
-task<> put(condition c, shared_value<int> place, int count)
-{
-    for (int i = 1; i <= count; ++i) {
-        auto held = co_await c.acquire();
-        co_await c.wait(held, [&] { return place.load() == 0; });
-        place.store(i);
-        c.notify_all();
-    }
-}
-
-task<> take(condition c, shared_value<int> place, shared_value<int> left, shared_value<int> sum)
-{
-    while (true) {
-        auto held = co_await c.acquire();
-        co_await c.wait(held, [&] { return place.load() != 0 || left.load() == 0; });
-        if (place.load() == 0)
-            co_return;
-        sum.fetch_add(place.exchange(0));
-        left.fetch_sub(1);
-        c.notify_all();
-    }
 }
 
 struct buffer {
@@ -322,18 +298,4 @@ TEST_CASE("producers and consumers in several processes deliver every item by on
         }
         CHECK(sum.load() == 3 * 5050);
     });
-}
-
-TEST_CASE("threads wait for one condition", "[threads]")
-{
-    condition c;
-    shared_value<int> place, left{200}, sum;
-    std::vector<std::thread> threads;
-    for (int i = 0; i < 2; ++i) {
-        threads.emplace_back([&] { sync_wait(take(c, place, left, sum)); });
-        threads.emplace_back([&] { sync_wait(put(c, place, 100)); });
-    }
-    for (auto& t : threads)
-        t.join();
-    CHECK(sum.load() == 2 * 5050);
 }

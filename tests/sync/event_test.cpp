@@ -3,8 +3,6 @@
 #include <coproc/event.hpp>
 #include <coproc/latch.hpp>
 
-#include <atomic>
-#include <thread>
 #include <vector>
 
 using namespace coproc;
@@ -123,27 +121,6 @@ TEST_CASE("a wait for an event that is cancelled ends, and the others go on")
         co_await second.join();
         CHECK(woken.load() == 1);
     });
-}
-
-TEST_CASE("threads share an event and a latch", "[threads]")
-{
-    event begin;
-    latch end{4};
-    std::atomic<int> too_early{0};
-    std::atomic<bool> began{false};
-    std::vector<std::thread> threads;
-    for (int i = 0; i < 4; ++i)
-        threads.emplace_back([&] {
-            sync_wait(begin.wait());
-            too_early += began ? 0 : 1;
-            sync_wait(end.arrive_and_wait());
-        });
-    began = true;
-    begin.set();
-    for (auto& t : threads)
-        t.join();
-    CHECK(too_early == 0);
-    CHECK(end.try_wait());
 }
 
 TEST_CASE("a latch lets all go when it was counted down to zero, once and for ever, and not below")

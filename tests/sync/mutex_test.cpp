@@ -17,8 +17,6 @@
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
-#include <asio/strand.hpp>
-#include <asio/thread_pool.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 
@@ -602,100 +600,6 @@ TEST_CASE("one that locks and unlocks without a pause starves nobody", "[sync]")
     stop.store(1);
     CHECK(WEXITSTATUS(barger.end()) == 0);
     CHECK(WEXITSTATUS(other.end()) == 0);
-}
-
-TEST_CASE("more may wait than a gate has places, and all of them get their turn", "[sync][threads]")
-{
-    mutex m;
-    std::atomic<bool> stop = false;
-    std::vector<int> turns(24, 0);
-    std::vector<std::thread> threads;
-    for (auto& count : turns)
-        threads.emplace_back([&] {
-            while (!stop) {
-                m.lock();
-                if (++count == 10 && std::ranges::all_of(turns, [](int n) { return n >= 10; }))
-                    stop = true;
-                m.unlock();
-            }
-        });
-    for (auto& one : threads)
-        one.join();
-    CHECK(std::ranges::all_of(turns, [](int n) { return n >= 10; }));
-}
-
-TEST_CASE("coroutines of a loop that several threads run get a mutex one after another", "[sync][threads]")
-{
-    mutex m;
-    int count = 0, inside = 0;
-    const auto work = [&]() -> task<> {
-        for (int j = 0; j < 100; ++j) {
-            auto held = co_await m.acquire();
-            inside += ++inside == 1 ? -1 : 1000;
-            ++count;
-        }
-    };
-    SECTION("io_context")
-    {
-        asio::io_context loop;
-        for (int i = 0; i < 20; ++i)
-            asio::co_spawn(loop, work(), asio::detached);
-        std::vector<std::thread> threads;
-        for (int i = 0; i < 3; ++i)
-            threads.emplace_back([&] { loop.run(); });
-        for (auto& one : threads)
-            one.join();
-    }
-    SECTION("thread_pool")
-    {
-        asio::thread_pool threads{3};
-        for (int i = 0; i < 20; ++i)
-            asio::co_spawn(threads, work(), asio::detached);
-        threads.join();
-    }
-    SECTION("a strand for each")
-    {
-        asio::io_context loop;
-        for (int i = 0; i < 20; ++i)
-            asio::co_spawn(asio::make_strand(loop), work(), asio::detached);
-        std::vector<std::thread> threads;
-        for (int i = 0; i < 3; ++i)
-            threads.emplace_back([&] { loop.run(); });
-        for (auto& one : threads)
-            one.join();
-    }
-    CHECK(count == 2000);
-    CHECK(inside == 0);
-    CHECK_FALSE(m.locked());
-}
-
-TEST_CASE("a coroutine is woken though another strand of its loop is blocked", "[sync][threads]")
-{
-    mutex m, second;
-    second.lock();
-    m.lock();
-    asio::io_context loop;
-    auto blocked = asio::make_strand(loop), free = asio::make_strand(loop);
-    std::promise<void> first_waits, got;
-    // The first one that waits comes from the strand that will be blocked.
-    asio::co_spawn(blocked, [&]() -> task<> { auto held = co_await second.acquire(); }, asio::detached);
-    loop.poll();
-    asio::co_spawn(
-        free,
-        [&]() -> task<> {
-            {
-                auto held = co_await m.acquire();
-            }
-            got.set_value();
-        },
-        asio::detached);
-    loop.poll();
-    asio::post(blocked, [&] { got.get_future().wait(); });
-    std::thread a{[&] { loop.run(); }}, b{[&] { loop.run(); }};
-    m.unlock();
-    second.unlock();
-    a.join();
-    b.join();
 }
 
 TEST_CASE("ten thousand mutexes take few descriptors, and go to a child in one message", "[sync]")

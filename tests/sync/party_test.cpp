@@ -1,6 +1,7 @@
 // Who sleeps, what wakes it, and what is left when it goes. What processes do in between is explored in
 // explore_mutex_test.cpp.
 #include "sync/copy_of_this.hpp"
+#include "sync/in_line.hpp"
 #include "sync/parties.hpp"
 
 #include "sync/loop_party.hpp"
@@ -9,9 +10,7 @@
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
-#include <atomic>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -21,31 +20,6 @@ using namespace coproc::detail;
 using namespace sync_test;
 
 namespace {
-
-constexpr auto no_limit = sleep_limit::max();
-
-/// In line at a gate until its end, in this thread or a loop.
-struct in_line {
-    party& here;
-    std::shared_ptr<sleeper> who;
-    gate& at;
-
-    in_line(party& p, std::shared_ptr<sleeper> s, gate& g, wakes how = wakes::one) : here{p}, who{std::move(s)}, at{g}
-    {
-        here.begin(who, at, how);
-    }
-    ~in_line() { here.end(who, at); }
-    in_line(const in_line&) = delete;
-    in_line& operator=(const in_line&) = delete;
-};
-
-/// In line in the thread that makes it.
-struct blocked : in_line {
-    explicit blocked(gate& g, wakes how = wakes::one) : in_line{blocked_thread::here(), blocked_thread::make_sleeper(), g, how} {}
-    bool sleep(sleep_limit until = no_limit) { return blocked_thread::here().sleep(*who, until); }
-    /// Looks whether it was rung, and doesn't wait.
-    bool rung() { return sleep(std::chrono::steady_clock::now()); }
-};
 
 /// Sleeps at a gate on this loop; `woken` says what came of it, and stays empty if it was cancelled.
 task<> sleep_at(gate& at, wakes how, sleep_limit until, std::optional<bool>& woken)
@@ -57,35 +31,7 @@ task<> sleep_at(gate& at, wakes how, sleep_limit until, std::optional<bool>& wok
     woken = co_await std::move(sleep);
 }
 
-/// A process that takes part, and says so.
-task<> takes_part(shared_value<int> here)
-{
-    here.fetch_add(1);
-    auto end = wait_for_the_end();
-    co_await std::move(end);
-}
-
-registry& everybody() { return registry::here(); }
-
 } // namespace
-
-TEST_CASE("a thread sleeps until another one rings it", "[sync][threads]")
-{
-    gate at{};
-    std::atomic<bool> in_line{false};
-    bool woken = false;
-    std::thread sleeper{[&] {
-        blocked b{at};
-        in_line = true;
-        in_line.notify_one();
-        woken = b.sleep();
-    }};
-    in_line.wait(false);
-    CHECK(wake_one(at, everybody()));
-    sleeper.join();
-    CHECK(woken);
-    CHECK_FALSE(has_word(at));
-}
 
 TEST_CASE("whoever is rung between leaving word and sleeping doesn't sleep", "[sync]")
 {
@@ -204,31 +150,6 @@ TEST_CASE("a death wakes every sleeper, whatever it waits for", "[sync]")
         CHECK_FALSE(has_word(one));
         CHECK_FALSE(has_word(another));
     });
-}
-
-TEST_CASE("the death of a process that came after somebody fell asleep wakes him too", "[sync][threads]")
-{
-    gate at{};
-    std::atomic<bool> in_line{false};
-    bool woken = false;
-    std::thread sleeper{[&] {
-        blocked b{at};
-        in_line = true;
-        in_line.notify_one();
-        woken = b.sleep();
-    }};
-    in_line.wait(false);
-    in_loop([]() -> task<> {
-        shared_value<int> here{0};
-        auto start = process::start(takes_part, here);
-        process p = co_await std::move(start);
-        auto arrival = reaches(here, 1);
-        co_await std::move(arrival);
-        auto end = killed(p);
-        co_await std::move(end);
-    });
-    sleeper.join();
-    CHECK(woken);
 }
 
 TEST_CASE("a coroutine sleeps until it is rung, and its loop goes on meanwhile", "[sync]")

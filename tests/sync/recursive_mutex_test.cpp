@@ -184,21 +184,3 @@ TEST_CASE("coroutines of several processes exclude one another with a recursive 
         CHECK(number.load() == 800);
     });
 }
-
-TEST_CASE("threads share a recursive mutex", "[threads]")
-{
-    coproc::recursive_mutex m;
-    int number = 0;
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 3; ++t)
-        threads.emplace_back([&] {
-            for (int i = 0; i < 300; ++i) {
-                std::scoped_lock outer{m};
-                std::scoped_lock inner{m};
-                ++number;
-            }
-        });
-    for (auto& t : threads)
-        t.join();
-    CHECK(number == 900);
-}

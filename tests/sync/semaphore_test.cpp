@@ -10,7 +10,6 @@
 #include <memory>
 #include <mutex>
 #include <random>
-#include <thread>
 #include <vector>
 
 using namespace coproc;
@@ -279,29 +278,6 @@ TEST_CASE("who waits for a permit gets one although another process takes it aga
             auto permit = co_await s.acquire();
         co_await killed(busy);
     });
-}
-
-TEST_CASE("threads share a semaphore", "[threads]")
-{
-    semaphore s{2};
-    std::atomic<int> inside{0}, most{0}, rounds{0};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 4; ++t)
-        threads.emplace_back([&] {
-            for (int i = 0; i < 500; ++i) {
-                std::scoped_lock permit{s};
-                int now = ++inside;
-                for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
-                }
-                ++rounds;
-                --inside;
-            }
-        });
-    for (auto& t : threads)
-        t.join();
-    CHECK(rounds == 2000);
-    CHECK(most <= 2);
-    CHECK(s.value() == 2);
 }
 
 TEST_CASE("a ledger has an account for each that holds something, and takes those of who holds nothing")

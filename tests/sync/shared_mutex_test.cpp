@@ -2,10 +2,8 @@
 
 #include <coproc/shared_mutex.hpp>
 
-#include <atomic>
 #include <mutex>
 #include <shared_mutex>
-#include <thread>
 #include <vector>
 
 using namespace coproc;
@@ -226,30 +224,4 @@ TEST_CASE("readers in several processes never see what a writer has half done")
         CHECK(b.load() == 600);
         CHECK(wrong.load() == 0);
     });
-}
-
-TEST_CASE("threads share a shared mutex", "[threads]")
-{
-    coproc::shared_mutex m;
-    int number = 0;
-    std::atomic<int> wrong{0};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 2; ++t) {
-        threads.emplace_back([&] {
-            for (int i = 0; i < 300; ++i) {
-                std::unique_lock writing{m};
-                number += 2;
-            }
-        });
-        threads.emplace_back([&] {
-            for (int i = 0; i < 300; ++i) {
-                std::shared_lock reading{m};
-                wrong += number % 2;
-            }
-        });
-    }
-    for (auto& t : threads)
-        t.join();
-    CHECK(number == 1200);
-    CHECK(wrong == 0);
 }

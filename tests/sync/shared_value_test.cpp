@@ -272,26 +272,6 @@ TEST_CASE("who waits for a change is woken by another process, under every start
     });
 }
 
-TEST_CASE("whoever changes a value wakes all that wait for it", "[sync][threads]")
-{
-    shared_value<int> n{0};
-    std::vector<std::thread> threads;
-    std::atomic<int> woken = 0, about = 0;
-    for (int i = 0; i < 20; ++i)
-        threads.emplace_back([&] {
-            ++about;
-            sync_wait(n.wait(0));
-            ++woken;
-        });
-    while (about < 20)
-        std::this_thread::yield();
-    n.fetch_add(1);
-    for (auto& one : threads)
-        one.join();
-    CHECK(woken == 20);
-    sync_wait(n.wait(0)); // it is changed already
-}
-
 TEST_CASE("a change that is none wakes nobody for good, and the one after it does", "[sync]")
 {
     shared_value<int> n{0};

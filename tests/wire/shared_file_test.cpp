@@ -6,55 +6,25 @@
 #include "support/injection.hpp"
 #include "support/leak_check.hpp"
 #include "support/proc.hpp"
+#include "wire/sent_file.hpp"
 
 #include <coproc/detail/large_buffer.hpp>
 #include <coproc/detail/shared_file.hpp>
 #include <coproc/error.hpp>
 
-#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <system_error>
-#include <thread>
 #include <unistd.h>
 #include <vector>
 
 using namespace coproc::detail;
+using namespace wire_test;
 namespace os = coproc::os;
 
 namespace {
-
-using file_ptr = std::shared_ptr<shared_file>;
-
-constexpr std::size_t page = 4096;
-
-file_ptr some_file(std::size_t size = page) { return make_shared_file("coproc test", size); }
-
-/// The other end of a message: its bytes, and copies of its descriptors, as the kernel makes them.
-struct arrived {
-    std::vector<std::byte> bytes;
-    std::vector<attachment> attachments;
-
-    explicit arrived(const buffer& message) : bytes(message.data(), message.data() + message.size())
-    {
-        for (auto& sent : message.attachments()) {
-            auto copy = std::make_shared<os::descriptor>(::fcntl(sent.descriptor, F_DUPFD_CLOEXEC, 3));
-            attachments.push_back({copy->get(), copy});
-        }
-    }
-    coproc::input_archive archive() { return coproc::input_archive{bytes.data(), bytes.size(), &attachments}; }
-};
-
-template <class... File>
-arrived sent(const File&... files)
-{
-    buffer message;
-    coproc::output_archive out{message};
-    (save_file(out, files), ...);
-    return arrived{message};
-}
 
 /// A message with this descriptor where a shared file should be.
 arrived with_descriptor(os::descriptor descriptor)
@@ -67,12 +37,6 @@ arrived with_descriptor(os::descriptor descriptor)
     return arrived{message};
 }
 
-file_ptr loaded(arrived message, std::size_t least = 1)
-{
-    auto in = message.archive();
-    return load_file(in, least);
-}
-
 os::descriptor memory(std::size_t size, bool sealed)
 {
     auto file = os::make_memory_file("coproc test", size);
@@ -82,7 +46,6 @@ os::descriptor memory(std::size_t size, bool sealed)
 }
 
 std::size_t descriptors() { return support::open_descriptors(::getpid()).size(); }
-std::size_t mappings() { return support::memory_files_mapped_by(::getpid()).size(); }
 
 } // namespace
 
@@ -238,26 +201,4 @@ TEST_CASE("when a shared file can't be made, sized or mapped, the error says so 
     file.reset();
     support::injection injected{support::injection::fails(os::call::map, ENOMEM)};
     CHECK_THROWS_AS(loaded(std::move(message)), std::system_error);
-}
-
-TEST_CASE("threads that send, load and drop one file see one file", "[threads]")
-{
-    auto file = some_file();
-    auto message = sent(file);
-    file.reset();
-    std::atomic<int> wrong{0};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 4; ++t)
-        threads.emplace_back([&] {
-            for (int i = 0; i < 200; ++i) {
-                arrived copy = message;
-                auto in = copy.archive();
-                auto mine = load_file(in, page);
-                wrong += mine->size() != page || loaded(sent(mine)) != mine;
-            }
-        });
-    for (auto& thread : threads)
-        thread.join();
-    CHECK(wrong == 0);
-    CHECK(mappings() == 0);
 }
