@@ -40,7 +40,7 @@ protected:
 /// More:     of more parties than it is made for, each round takes the first to arrive.
 /// Lifetime: lives as long as any handle; see detail::shared_object. 896 bytes of shared memory, no descriptor of its own.
 /// Errors:   broken_barrier; std::system_error when there is no memory, no descriptor to watch the others with (one for each
-///           process that shares anything with this one), or for more than 96 processes at a barrier.
+///           process that shares anything with this one), or for more than 96 processes at a barrier, which breaks it.
 /// Cost:     two atomic instructions to arrive; one message, at the end of a round, for each event loop or thread that waits.
 ///           Thread-safe.
 class barrier : public detail::shared_object {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <coproc/detail/check_call.hpp>
+#include <coproc/detail/fairness.hpp>
 #include <coproc/detail/fingerprint.hpp>
 #include <coproc/detail/queue_handle.hpp>
 #include <coproc/detail/value.hpp>
@@ -119,6 +120,10 @@ private:
     }
     static task<std::optional<T>> take(std::shared_ptr<detail::queue_core> core, detail::queue_limit until)
     {
+        if (detail::had_its_turn()) {
+            auto others = detail::let_others_run();
+            co_await std::move(others);
+        }
         detail::item_buffer item;
         auto result = detail::get_item_at_once(*core, item.get());
         if (!result) {

@@ -3,6 +3,8 @@
 #include "channels/connection_state.hpp"
 #include "process/within.hpp"
 
+#include <coproc/detail/fairness.hpp>
+
 #include <asio/redirect_error.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
@@ -111,6 +113,10 @@ bool has_arrived(connection_state& from)
 
 task<bool> poll(std::shared_ptr<connection_state> from, std::chrono::nanoseconds timeout)
 {
+    if (had_its_turn()) {
+        auto others = let_others_run();
+        co_await std::move(others);
+    }
     if (has_arrived(*from))
         co_return true;
     if (timeout <= timeout.zero())

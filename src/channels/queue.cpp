@@ -52,16 +52,17 @@ void enter_blocking(mutex_state& mutex, const registry& all)
     block_for_turn(wait, sleep_limit::max());
 }
 
-// Those who were woken take one each; if there is more, the next one is woken. Whether anybody waits is looked at first, as
-// that costs nothing.
+// Those who were woken take one each; if there is more, or there will be no more, the next one is woken. Whether anybody
+// waits is looked at first, as that costs nothing.
 void tell_getters(queue_core& queue, const registry& all) noexcept
 {
-    if (has_word(queue.control().getters) && queue.size() > 0)
+    if (has_word(queue.control().getters) && (queue.size() > 0 || queue.is_closed()))
         wake_one(queue.control().getters, all);
 }
 void tell_putters(queue_core& queue, const registry& all) noexcept
 {
-    if (queue.may_be_full() && has_word(queue.control().putters) && (!queue.is_bounded() || queue.size() < queue.control().capacity))
+    auto has_room = [&] { return !queue.is_bounded() || queue.size() < queue.control().capacity || queue.is_closed(); };
+    if (queue.may_be_full() && has_word(queue.control().putters) && has_room())
         wake_one(queue.control().putters, all);
 }
 
@@ -158,6 +159,10 @@ queue_limit queue_limit_in(std::chrono::nanoseconds time) noexcept { return limi
 
 task<> put_item(std::shared_ptr<queue_core> queue, item_buffer item)
 {
+    if (had_its_turn()) {
+        auto others = let_others_run();
+        co_await std::move(others);
+    }
     auto& all = registry::here();
     if (try_enter(queue->control().put.mutex, all) && was_put(*queue, put_with_mutex(*queue, item.get(), all), all))
         co_return;
@@ -167,6 +172,10 @@ task<> put_item(std::shared_ptr<queue_core> queue, item_buffer item)
 
 task<bool> put_item_by(std::shared_ptr<queue_core> queue, item_buffer item, queue_limit until)
 {
+    if (had_its_turn()) {
+        auto others = let_others_run();
+        co_await std::move(others);
+    }
     auto& all = registry::here();
     if (try_enter(queue->control().put.mutex, all) && was_put(*queue, put_with_mutex(*queue, item.get(), all), all))
         co_return true;

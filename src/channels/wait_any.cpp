@@ -6,6 +6,7 @@
 #include "process/ready.hpp"
 #include "process/within.hpp"
 
+#include <coproc/detail/fairness.hpp>
 #include <coproc/error.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
@@ -90,6 +91,10 @@ task<std::vector<std::size_t>> wait_any_of(std::vector<waitable> all)
 {
     if (all.empty())
         throw usage_error{"wait_any got nothing to wait for"};
+    if (had_its_turn()) {
+        auto others = let_others_run();
+        co_await std::move(others);
+    }
     if (auto now = ready_ones(all); !now.empty())
         co_return now;
 

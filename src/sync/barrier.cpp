@@ -16,6 +16,10 @@ barrier_state& state_at(std::byte* place) { return *reinterpret_cast<barrier_sta
 
 task<bool> arrive_at(std::shared_ptr<object_place> place, barrier_action* action, sleep_limit until)
 {
+    if (had_its_turn()) {
+        auto others = let_others_run();
+        co_await std::move(others);
+    }
     auto& b = state_at(place->at);
     auto& all = registry::here();
     for (;;) {

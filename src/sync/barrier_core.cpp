@@ -111,6 +111,17 @@ bool somebody_died(barrier_state& b, const registry& all, barrier_round round) n
     return any;
 }
 
+// Who can't come breaks it: the others would wait for it.
+cell<std::uint64_t>& mark_arrival(barrier_state& b, const registry& all, barrier_round round)
+{
+    try {
+        return make_mark(b, all.self(), round.round);
+    } catch (...) {
+        break_round(b, all, round);
+        throw;
+    }
+}
+
 } // namespace
 
 arrival arrive(barrier_state& b, const registry& all, barrier_round& round)
@@ -123,7 +134,7 @@ arrival arrive(barrier_state& b, const registry& all, barrier_round& round)
             return arrival::broken;
         if (s.arrived >= parties_of(b))
             return arrival::full;
-        auto& place = make_mark(b, all.self(), round.round);
+        auto& place = mark_arrival(b, all, round);
         while (same(s.at, round) && !s.broken && s.arrived < parties_of(b)) {
             ++s.arrived;
             auto last = s.arrived == parties_of(b);

@@ -10,6 +10,10 @@ namespace coproc::detail {
 
 task<std::optional<mutex_guard>> acquire_mutex_by(std::shared_ptr<object_place> place, mutex_state& mutex, sleep_limit until)
 {
+    if (had_its_turn()) {
+        auto others = let_others_run();
+        co_await std::move(others);
+    }
     auto& all = registry::here();
     auto result = try_take(mutex, all, false);
     if (result == taken::no) {
@@ -24,6 +28,10 @@ task<std::optional<mutex_guard>> acquire_mutex_by(std::shared_ptr<object_place> 
 
 task<mutex_guard> acquire_mutex(std::shared_ptr<object_place> place, mutex_state& mutex)
 {
+    if (had_its_turn()) {
+        auto others = let_others_run();
+        co_await std::move(others);
+    }
     auto& all = registry::here();
     auto result = try_take(mutex, all, false);
     if (result == taken::no) {

@@ -52,6 +52,10 @@ using guard = recursive_mutex_guard;
 
 task<std::optional<guard>> acquire_by(std::shared_ptr<object_place> place, std::optional<sleep_limit> until)
 {
+    if (until && had_its_turn()) {
+        auto others = let_others_run();
+        co_await std::move(others);
+    }
     auto& object = object_at(place->at);
     // In the frame at the bottom of this coroutine's stack of calls, which stays whatever it awaits.
     const bool& in_the_first_frame = co_await asio::detail::awaitable_thread_has_context_switched{};

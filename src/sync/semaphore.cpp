@@ -17,6 +17,10 @@ semaphore_state& state_at(std::byte* place) { return *reinterpret_cast<semaphore
 
 task<std::optional<semaphore_permit>> acquire_by(std::shared_ptr<object_place> place, sleep_limit until)
 {
+    if (had_its_turn()) {
+        auto others = let_others_run();
+        co_await std::move(others);
+    }
     auto& s = state_at(place->at);
     auto& all = registry::here();
     auto taken = try_take_permit(s, all, 0);

@@ -22,6 +22,10 @@ shared_mutex_guard guard_of(std::shared_ptr<object_place> place, access how, con
 
 task<std::optional<shared_mutex_guard>> acquire_by(std::shared_ptr<object_place> place, access how, sleep_limit until)
 {
+    if (had_its_turn()) {
+        auto others = let_others_run();
+        co_await std::move(others);
+    }
     auto& s = state_at(place->at);
     auto& all = registry::here();
     auto taken = try_take(s, all, how, 0);

@@ -63,6 +63,10 @@ void value_has_changed(value_head& head) noexcept
 task<> wait_for_change(std::shared_ptr<object_place> place, value_head& head, change& what)
 {
     static_cast<void>(place); // held while this waits
+    if (had_its_turn()) {
+        auto others = let_others_run();
+        co_await std::move(others);
+    }
     if (what.changed())
         co_return;
     change_wait wait{head, what};

@@ -5,6 +5,7 @@
 #include "sync/loop_party.hpp"
 #include "sync/turn.hpp"
 
+#include <coproc/detail/fairness.hpp>
 #include <coproc/task.hpp>
 
 #include <asio/this_coro.hpp>
@@ -37,6 +38,10 @@ template <waitable W>
 task<bool> wait_until_met(std::shared_ptr<object_place> place, W what, sleep_limit until)
 {
     static_cast<void>(place); // held while this waits
+    if (had_its_turn()) {
+        auto others = let_others_run();
+        co_await std::move(others);
+    }
     if (what.try_now(0, 0))
         co_return true;
     auto turn = wait_for_turn(what, until);

@@ -173,6 +173,45 @@ TEST_CASE("who is stopped in the middle of a put holds up those who put for as l
     });
 }
 
+TEST_CASE("closing a queue ends the wait of everybody on a loop that waits there")
+{
+    constexpr int many = 5;
+    in_loop([]() -> task<> {
+        queue<int> empty, with_some, full{1};
+        CHECK(full.try_put(0));
+        int got_nothing = 0, refused = 0;
+        auto got = [&](std::exception_ptr error, const std::optional<int>& item) { got_nothing += !error && !item ? 1 : 0; };
+        auto put = [&](const std::exception_ptr& error, auto&&...) { refused += error ? 1 : 0; };
+        auto loop = co_await asio::this_coro::executor;
+        for (int i = 0; i < many; ++i) {
+            asio::co_spawn(loop, empty.get(), got);
+            asio::co_spawn(loop, empty.get_for(1h), got);
+            asio::co_spawn(loop, with_some.get(), got);
+            asio::co_spawn(loop, full.put(1), put);
+            asio::co_spawn(loop, full.put_for(1, 1h), put);
+        }
+        int seen = 0;
+        for (int i = 0; i < many; ++i)
+            asio::co_spawn(loop, wait_any(empty), [&](std::exception_ptr, const auto&) { ++seen; });
+        asio::steady_timer timer{loop};
+        auto turn = [&] {
+            timer.expires_after(1ms);
+            return timer.async_wait(asio::use_awaitable);
+        };
+        auto all_wait = turn();
+        co_await std::move(all_wait);
+        CHECK(with_some.try_put(1));
+        CHECK(with_some.try_put(2));
+        empty.close();
+        with_some.close();
+        full.close();
+        while (got_nothing < 3 * many - 2 || refused < 2 * many || seen < many) { // else the test hangs
+            auto next = turn();
+            co_await std::move(next);
+        }
+    });
+}
+
 TEST_CASE("a closed queue takes nothing more and gives what is left, then the end", "[QUE-007][QUE-009]")
 {
     in_loop([]() -> task<> {

@@ -229,3 +229,21 @@ TEST_CASE("a process that is killed after its round at a barrier has ended break
         co_await waits.join();
     });
 }
+
+TEST_CASE("a process for which a barrier has no place breaks it for those that wait there")
+{
+    auto place = detail::make_object(detail::object_kind::barrier, sizeof(detail::barrier_state), 0);
+    auto& b = *reinterpret_cast<detail::barrier_state*>(place->at);
+    auto& all = detail::registry::here();
+    b.parties = 2;
+    detail::barrier_round round;
+    REQUIRE(detail::arrive(b, all, round) == detail::arrival::early);
+    // A sleeper stands for another process in all places.
+    const auto other = all.add_sleeper();
+    for (auto& mark : b.marks)
+        mark.store(std::uint64_t{other} << 32 | std::uint64_t{round.round} << 16 | 1);
+    detail::barrier_round of_the_next;
+    CHECK_THROWS_AS(detail::arrive(b, all, of_the_next), std::system_error);
+    CHECK(detail::look(b, all, round) == detail::round_end::broken);
+    all.remove(other);
+}
