@@ -205,6 +205,9 @@ int run_main(int argc, char** argv, const std::function<task<int>(std::vector<st
             std::fprintf(stderr, "coproc: an exception left the event loop: %s\n", e.what());
             code = 1;
         }
+        // A signal that came while main was ending: its processes may have died of it first.
+        if (unsigned char byte = 0; interrupt == 0 && os::read(pipe.native_handle(), &byte, 1) == 1)
+            interrupt = byte;
         static_cast<void>(pipe.release());
     }
     this_loop.reset(); // destroys what else was running there

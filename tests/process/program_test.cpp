@@ -115,6 +115,11 @@ TEST_CASE("SIGTERM and SIGINT cancel main, stop everything, and the exit code is
     CHECK(all_gone(family));
 }
 
+TEST_CASE("a signal that comes while main is ending is the exit code all the same")
+{
+    CHECK(run_program(twin("outcome"), {"late-signal"}).exit_code == 143);
+}
+
 TEST_CASE("SIGTERM to the whole group of a program stops it in order too")
 {
     program p{twin("outcome"), {"waits"}};

@@ -80,6 +80,10 @@ task<int> outcome_of(std::vector<std::string> arguments)
     const std::string how = arguments.at(1);
     if (how == "seven")
         co_return 7;
+    if (how == "late-signal") {
+        std::raise(SIGTERM);
+        co_return 7;
+    }
     if (how == "arguments") {
         for (auto& argument : arguments)
             say(argument);
