@@ -64,7 +64,8 @@ public:
         return wait_for_true(*this, held, time, std::move(predicate));
     }
 
-    /// Wakes so many of those that wait, or all if they are fewer; gives their number.
+    /// Wakes so many of those that wait, or all if they are fewer; gives their number. One that was killed counts until
+    /// somebody who sleeps has noticed; what it was told is then another one's.
     std::uint32_t notify(std::uint32_t count) const;
     std::uint32_t notify_one() const { return notify(1); }
     std::uint32_t notify_all() const;

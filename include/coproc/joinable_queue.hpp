@@ -6,7 +6,8 @@
 namespace coproc {
 
 /// A queue whose consumers say when they are done with an item, so that somebody can wait for the last one. Items that a
-/// consumer had in its hand when its process died count as done.
+/// consumer had in its hand when its process died count as done. Who receives one says joinable_queue<T> too: as a queue<T>
+/// it can be used by the process that has it, and not be sent.
 template <class T>
 class joinable_queue : public queue<T> {
 public:
