@@ -68,7 +68,8 @@ private:
 /// **An end belongs to one process at a time, and can be sent**: it is a value in arguments, results and messages of other
 /// connections. To send it is to give it away: this handle is empty from then on, whether it was moved or not, so that the
 /// stream ends when the new owner closes it. What was not read yet goes along. If the call or message that carries it fails,
-/// the end is closed. It can't be sent while something is sent or received over it (usage_error).
+/// the end is closed; so a task that was given one is not tried again once it has begun, whatever call_options::retries says.
+/// It can't be sent while something is sent or received over it, nor to all workers of a pool by an initializer (usage_error).
 ///
 /// Empty when default constructed, moved from, closed or sent away; all calls but closed, close and valid are then a
 /// usage_error. The destructor closes. Sending and receiving don't disturb each other, and many coroutines and threads may

@@ -44,7 +44,8 @@ struct pool_options {
     int concurrency = 1;
     /// Runs in each worker before its first task, also in those that replace others; the place for make_state. If it throws,
     /// the pool fails with its exception. It has no limit of its own: a call's deadline holds, and grace when the worker is
-    /// told to end. A coroutine is fine. (std::rand starts from a seed of its own in each worker.)
+    /// told to end. A coroutine is fine. (std::rand starts from a seed of its own in each worker.) Handles reach the tasks
+    /// so: bind_front(init, mutex, queue), where init does make_state.
     remote_call initializer{};
     /// Runs in each worker that ends in an orderly way (close, max_tasks_per_worker, max_age, idle_time, resize, recycle), for
     /// as long as `grace` allows. If it throws, close throws the first.
@@ -102,7 +103,9 @@ struct call_options {
     /// what waits is withdrawn, and what runs is stopped as by `timeout`.
     std::chrono::nanoseconds deadline{0};
     /// How many times a task is tried again after an exception, a crash or a timeout. Without retries a task runs at most
-    /// once; with them, as many times as it fails. A new try begins when the last one has ended for certain.
+    /// once; with them, as many times as it fails. A new try begins when the last one has ended for certain. A task that was
+    /// given an end of a connection is not tried again once it has begun, for that end is gone with it: its first error is
+    /// the call's.
     int retries = 0;
     /// What a new try waits for: about this time before the first one, twice as long before each further one, less a random
     /// part of up to half of it, so that tries don't come in step.

@@ -15,7 +15,7 @@
 namespace coproc::detail {
 namespace {
 
-// The message may be read again (by another try of a task), so that its descriptor stays its own.
+// The message's descriptor stays its own, whoever else keeps the message.
 os::descriptor copy_of(attachment arrived) { return os::adopt(os::duplicate(arrived.descriptor), "receiving a connection"); }
 
 void give(output_archive& archive, os::descriptor& file)
@@ -24,7 +24,7 @@ void give(output_archive& archive, os::descriptor& file)
     if (!file)
         return;
     auto owner = std::make_shared<os::descriptor>(std::move(file));
-    archive.attach({owner->get(), owner});
+    archive.attach({owner->get(), owner, true});
 }
 
 os::descriptor taken_from(input_archive& archive)

@@ -72,6 +72,7 @@ public:
     }
     [[nodiscard]] std::size_t index() const { return count_ - 1; }
     [[nodiscard]] std::size_t count() const { return count_; }
+    [[nodiscard]] const buffer& body() const { return body_; }
     int& attempt() { return attempt_; }
     /// As it would come from a worker.
     [[nodiscard]] std::exception_ptr sent(const std::exception_ptr& e) const
@@ -158,15 +159,15 @@ void pool_state::end_inline(job& work, std::size_t index, std::exception_ptr fai
 }
 
 // A try has failed. How long the next one waits; nothing if there is none, and then `on` says whether the job goes on.
-std::optional<std::chrono::nanoseconds> pool_state::failed_inline(job& work, std::size_t index, int& attempt, std::exception_ptr e, bool& on)
+std::optional<std::chrono::nanoseconds> pool_state::failed_inline(job& work, inline_elements& elements, std::exception_ptr e, bool& on)
 {
     std::scoped_lock lock{mutex_};
     if (work.waiters->done)
         on = false;
-    else if (worth_a_try(work, attempt, e))
-        return wait_before(work, ++attempt);
+    else if (worth_a_try(work, elements.body(), elements.attempt(), e))
+        return wait_before(work, ++elements.attempt());
     else
-        on = goes_on(work, index, e);
+        on = goes_on(work, elements.index(), e);
     return std::nullopt;
 }
 
@@ -187,7 +188,7 @@ void pool_state::run_inline(job& work)
                     e = elements.sent(std::current_exception());
                 }
                 if (e)
-                    again = failed_inline(work, elements.index(), elements.attempt(), e, on);
+                    again = failed_inline(work, elements, e, on);
                 else
                     done_inline(work);
             }
@@ -224,7 +225,7 @@ task<bool> pool_state::run_inline_element(job& work, inline_elements& elements)
         if (e && cancelled.cancelled() != asio::cancellation_type::none)
             std::rethrow_exception(e);
         if (e)
-            again = failed_inline(work, elements.index(), elements.attempt(), e, on);
+            again = failed_inline(work, elements, e, on);
         else
             done_inline(work);
     }

@@ -56,10 +56,12 @@ bool pool_state::goes_on(job& work, std::size_t index, const std::exception_ptr&
     return on;
 }
 
-// If whoever is asked throws, that is the error.
-bool pool_state::worth_a_try(const job& work, int attempt, std::exception_ptr& e)
+// If whoever is asked throws, that is the error. What a task got that can be had only once is gone with its first try.
+bool pool_state::worth_a_try(const job& work, const buffer& body, int attempt, std::exception_ptr& e)
 {
     auto& options = work.options;
+    if (body.only_once() || (work.callee && work.callee->only_once()))
+        return false;
     if (attempt >= options.retries || !options.retry_if)
         return attempt < options.retries;
     try {
@@ -85,7 +87,7 @@ void pool_state::lost(chunk_id id, std::size_t index, std::exception_ptr e, std:
         discard(id);
         return scheduler_.settled(id);
     }
-    if (p.timed_out || worth_a_try(*p.of, p.attempt, e)) { // that its time was up was found to be worth it
+    if (p.timed_out || worth_a_try(*p.of, p.body, p.attempt, e)) { // that its time was up was found to be worth it
         ++p.attempt;
         ++counts_.retried;
         p.at = 0;
@@ -179,7 +181,7 @@ void pool_state::time_is_up(chunk_id id)
         return start_clock(*p, limit - ran);
     p->timed_out = true;
     auto e = too_long(*p->of);
-    if (worth_a_try(*p->of, p->attempt, e))
+    if (worth_a_try(*p->of, p->body, p->attempt, e))
         return scheduler_.stop(id);
     ++counts_.failed;
     ++counts_.timed_out;

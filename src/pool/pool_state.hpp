@@ -164,7 +164,7 @@ private:
     void remove(worker_id id, bool orderly, bool cost_a_task);
     void fail(job& work, std::size_t index, std::exception_ptr e);
     void lost(chunk_id id, std::size_t index, std::exception_ptr e, std::uint64_t pool_statistics::*kind = nullptr);
-    [[nodiscard]] static bool worth_a_try(const job& work, int attempt, std::exception_ptr& e);
+    [[nodiscard]] static bool worth_a_try(const job& work, const buffer& body, int attempt, std::exception_ptr& e);
     [[nodiscard]] bool goes_on(job& work, std::size_t index, const std::exception_ptr& e);
     void start_clock(parcel& p, std::chrono::nanoseconds time);
     void clock_rang(chunk_id id);
@@ -191,7 +191,7 @@ private:
     void done_inline(job& work);
     static task<bool> run_inline_generator(inline_elements& elements);
     void end_inline(job& work, std::size_t index, std::exception_ptr failure);
-    std::optional<std::chrono::nanoseconds> failed_inline(job& work, std::size_t index, int& attempt, std::exception_ptr e, bool& on);
+    std::optional<std::chrono::nanoseconds> failed_inline(job& work, inline_elements& elements, std::exception_ptr e, bool& on);
     [[nodiscard]] static std::chrono::nanoseconds wait_before(const job& work, int attempt);
     template <class Slot>
     bool wait_for(const std::shared_ptr<job>& work, std::unique_ptr<waiter> w, Slot slot, bool for_news);

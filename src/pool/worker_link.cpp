@@ -58,8 +58,8 @@ worker_link::worker_link(const os::watch_set& set, std::uint64_t id, std::string
     if (options.min_workers && place >= static_cast<std::size_t>(*options.min_workers))
         setup.idle_time = static_cast<std::uint64_t>(options.idle_time.count());
     setup.processor = options.pin_workers ? static_cast<std::int64_t>(place) : -1;
-    setup.initializer = encoded_bytes(options.initializer);
-    setup.finalizer = encoded_bytes(options.finalizer);
+    setup.initializer = worker_hook{options.initializer};
+    setup.finalizer = worker_hook{options.finalizer};
 
     buffer call;
     output_archive archive{call};

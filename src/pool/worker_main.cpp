@@ -29,6 +29,7 @@
 #include <poll.h>
 #include <random>
 #include <unistd.h>
+#include <utility>
 
 namespace coproc::detail {
 namespace {
@@ -170,9 +171,10 @@ private:
     }
 
     // True if there was none or it went well; else the pool is told.
-    bool run_hook(const std::vector<std::byte>& encoded, std::uint64_t which)
+    bool run_hook(worker_hook& hook, std::uint64_t which)
     {
-        if (encoded.empty())
+        auto [bytes, attachments] = std::exchange(hook, {}); // what it does not take is closed
+        if (bytes.empty())
             return true;
         frame header;
         header.kind = frame_kind::broken;
@@ -180,7 +182,7 @@ private:
         out_.clear();
         output_archive out{out_};
         try {
-            input_archive in{encoded.data(), encoded.size()};
+            input_archive in{bytes.data(), bytes.size(), &attachments};
             const entry& entry = decode_entry(in);
             invocation call{in, out};
             if (entry.plain)
@@ -231,11 +233,28 @@ void worker_setup::load(input_archive& archive)
     archive(initializer, finalizer, concurrency, memory_limit, cpu_seconds, open_files_limit, max_memory, max_age, idle_time, processor);
 }
 
-std::vector<std::byte> encoded_bytes(const remote_call& call)
+worker_hook::worker_hook(const remote_call& call)
 {
     if (!call)
-        return {};
-    return {call.encoded().data(), call.encoded().data() + call.encoded().size()};
+        return;
+    auto& encoded = call.encoded();
+    bytes.assign(encoded.data(), encoded.data() + encoded.size());
+    attachments = encoded.attachments();
+}
+
+void worker_hook::save(output_archive& archive) const
+{
+    archive(bytes, static_cast<std::uint32_t>(attachments.size()));
+    for (auto& a : attachments)
+        archive.attach(a);
+}
+
+void worker_hook::load(input_archive& archive)
+{
+    std::uint32_t count = 0;
+    archive(bytes, count);
+    for (attachments.clear(); count != 0; --count)
+        attachments.push_back(archive.take_attachment());
 }
 
 int worker_main(worker_setup setup)

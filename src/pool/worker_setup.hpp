@@ -13,6 +13,17 @@
 
 namespace coproc::detail {
 
+/// What to run before or after all tasks: an encoded call with what it carries; empty for none.
+struct worker_hook {
+    std::vector<std::byte> bytes;
+    std::vector<attachment> attachments;
+
+    worker_hook() = default;
+    explicit worker_hook(const remote_call& call);
+    void save(output_archive& archive) const;
+    void load(input_archive& archive);
+};
+
 /// An argument of worker_main. In the pool it is made from the worker's ends; in the worker it owns them.
 struct worker_setup {
     std::shared_ptr<os::descriptor> tasks;       ///< the pipe, to read
@@ -25,15 +36,11 @@ struct worker_setup {
     std::uint64_t memory_limit = 0, cpu_seconds = 0, open_files_limit = 0, max_memory = 0, max_age = 0;
     std::uint64_t idle_time = 0; ///< nanoseconds; 0: it stays until it is told to stop
     std::int64_t processor = -1; ///< the index of that to stay on; -1: none
-    /// Encoded calls; empty for none.
-    std::vector<std::byte> initializer, finalizer;
+    worker_hook initializer, finalizer;
 
     void save(output_archive& archive) const;
     void load(input_archive& archive);
 };
-
-/// Encoded, with its attachments left out: initializer and finalizer can't carry handles that own descriptors yet.
-[[nodiscard]] std::vector<std::byte> encoded_bytes(const remote_call& call);
 
 /// The body of a worker process; see worker_main.cpp.
 int worker_main(worker_setup setup);

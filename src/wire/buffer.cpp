@@ -92,6 +92,8 @@ void buffer::grow(std::size_t n)
     capacity_ = capacity;
 }
 
+bool buffer::only_once() const noexcept { return std::ranges::any_of(attachments_, &attachment::only_once); }
+
 void buffer::shrink_to(std::size_t size, std::size_t attachments) noexcept
 {
     shrink_to(size);

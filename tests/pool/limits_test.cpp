@@ -2,6 +2,7 @@
 #include "pool/stoppable.hpp"
 
 #include <coproc/bind_front.hpp>
+#include <coproc/pipe.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
 
@@ -41,6 +42,14 @@ std::size_t spoils_its_argument(const std::string& path, std::vector<char> v)
     if (note(path, 0) < 3)
         throw std::runtime_error{"once more"};
     return v.size();
+}
+
+int reads_and_fails(const std::string& path, bool dies, coproc::connection from)
+{
+    auto first = coproc::sync_wait(from.recv<int>());
+    if (note(path, 0); dies)
+        ::_exit(3);
+    throw std::runtime_error{"was given " + std::to_string(first.value_or(-1))};
 }
 
 int crash_when_let(const std::string& path)
@@ -459,6 +468,24 @@ TEST_CASE("a task that takes its arguments apart gets them whole at the next try
         std::vector<char> large(size, 'x');
         CHECK(co_await pool.apply({.retries = 3}, spoils_its_argument, board.path(), large) == size);
         CHECK(board[0] == 3);
+    });
+}
+
+TEST_CASE("a task that was given an end of a connection is not tried again once it has begun, and the end is closed")
+{
+    bool dies = GENERATE(false, true), without_workers = GENERATE(false, true);
+    if (dies && without_workers)
+        return;
+    in_loop([=]() -> coproc::task<> {
+        board board;
+        auto pool = without_workers ? coproc::pool{coproc::inline_workers} : coproc::pool{2};
+        auto [here, there] = coproc::pipe();
+        for (int i = 0; i < 5; ++i)
+            co_await here.send(i);
+        auto e = co_await failure_of(pool.apply({.retries = 5}, reads_and_fails, board.path(), dies, std::move(there)));
+        CHECK((dies ? is<coproc::worker_crashed>(e) : is<std::runtime_error>(e, "was given 0")));
+        CHECK(board[0] == 1);
+        CHECK(!co_await here.recv<int>());
     });
 }
 

@@ -11,6 +11,7 @@ namespace coproc::detail {
 struct attachment {
     int descriptor = -1;                 ///< -1 for none
     std::shared_ptr<const void> keep;    ///< closes `descriptor` with its last copy
+    bool only_once = false;              ///< who gets it owns what it stands for: the message must not be read by two
 };
 
 }  // namespace coproc::detail

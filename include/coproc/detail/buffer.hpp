@@ -80,6 +80,8 @@ public:
 
     std::vector<attachment>& attachments() noexcept { return attachments_; }
     const std::vector<attachment>& attachments() const noexcept { return attachments_; }
+    /// Whether an attachment is; see there.
+    [[nodiscard]] bool only_once() const noexcept;
 
     /// What the bytes live in; null for a heap buffer that has not grown yet. Owned by the buffer.
     buffer_storage* storage() noexcept { return storage_.get(); }
