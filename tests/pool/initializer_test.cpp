@@ -45,7 +45,15 @@ void die() { ::raise(SIGKILL); }
 void say_pid(const coproc::queue<int>& who) { who.try_put(::getpid()); }
 void drop_all(const std::vector<coproc::shared_array<int>>&) {}
 void drop(const coproc::shared_array<int>&) {}
-void take_end(coproc::connection&) {}
+struct end_taker {
+    coproc::connection end;
+    void operator()() const {}
+    template <class Archive>
+    void serialize(Archive& archive)
+    {
+        archive(end);
+    }
+};
 std::ptrdiff_t open_files() { return std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {}); }
 
 coproc::pool_options with(coproc::remote_call initializer, coproc::remote_call finalizer = {})
@@ -128,7 +136,7 @@ TEST_CASE("an end of a connection can't be given to all workers, and is closed")
 {
     in_loop([]() -> coproc::task<> {
         auto [here, there] = coproc::pipe();
-        CHECK_THROWS_AS(coproc::remote_call{coproc::bind_front(take_end, std::move(there))}, coproc::usage_error);
+        CHECK_THROWS_AS(coproc::remote_call{end_taker{std::move(there)}}, coproc::usage_error);
         CHECK(here.closed());
         co_return;
     });

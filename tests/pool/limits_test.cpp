@@ -46,7 +46,7 @@ std::size_t spoils_its_argument(const std::string& path, std::vector<char> v)
 
 int reads_and_fails(const std::string& path, bool dies, coproc::connection from)
 {
-    auto first = coproc::sync_wait(from.recv<int>());
+    auto first = from.try_recv<int>();
     if (note(path, 0); dies)
         ::_exit(3);
     throw std::runtime_error{"was given " + std::to_string(first.value_or(-1))};
@@ -473,7 +473,8 @@ TEST_CASE("a task that takes its arguments apart gets them whole at the next try
 
 TEST_CASE("a task that was given an end of a connection is not tried again once it has begun, and the end is closed")
 {
-    bool dies = GENERATE(false, true), without_workers = GENERATE(false, true);
+    bool dies = GENERATE(false, true);
+    bool without_workers = GENERATE(false, true);
     if (dies && without_workers)
         return;
     in_loop([=]() -> coproc::task<> {
