@@ -63,9 +63,11 @@ public:
     [[nodiscard]] static task<process> start(const process_options& options, F&& f, Args&&... args)
     {
         detail::buffer call;
-        output_archive archive{call};
-        detail::encode_body_function<std::decay_t<F>, Args...>(archive, f);
-        detail::encode_arguments(archive, f, std::forward<Args>(args)...);
+        if constexpr (detail::check_body<F, Args...>()) {
+            output_archive archive{call};
+            detail::encode_body_function<std::decay_t<F>, Args...>(archive, f);
+            detail::encode_arguments(archive, f, std::forward<Args>(args)...);
+        }
         return start_encoded(options, std::move(call));
     }
 

@@ -58,8 +58,13 @@ void add_waitable(std::vector<waitable>& to, T& what)
     if constexpr (std::ranges::range<T>) {
         for (auto& one : what)
             add_waitable(to, one);
-    } else
+    } else if constexpr (constexpr bool known = requires { waitable_of(what); }; known)
         to.push_back(waitable_of(what));
+    else
+        static_assert(known,
+                      "coproc: wait_any cannot wait for this, only for connections, processes, queues, durations, "
+                      "points of time of the steady clock, coproc::readable, and ranges of these; "
+                      "connections and processes must not be const");
 }
 
 task<std::vector<std::size_t>> wait_any_of(std::vector<waitable> what);

@@ -33,7 +33,8 @@ task<> wait_for_turn(std::shared_ptr<connection_state> state, place& mine)
 void check_type(message_reader& reader, std::uint64_t type)
 {
     if (reader.type() != type)
-        throw type_error{"the next message over this connection is a " + name_of_type(reader.type()) + ", not a " + name_of_type(type)};
+        throw type_error{"the next message over this connection is of type " + name_of_type(reader.type()) + ", not "
+                         + name_of_type(type)};
 }
 
 task<std::optional<std::vector<std::byte>>> receive_bytes(std::shared_ptr<connection_state> from)

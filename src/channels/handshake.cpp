@@ -35,14 +35,19 @@ random_bytes random()
     return result;
 }
 
+[[noreturn]] void throw_ended(const std::string& remark = {})
+{
+    throw authentication_error{"the other side ended the connection instead of proving that it knows the key" + remark};
+}
+
 template <class T>
-task<> receive_all(int socket, T& to)
+task<> receive_all(int socket, T& to, const char* remark_at_end = "")
 {
     auto left = std::as_writable_bytes(std::span{&to, 1});
     while (!left.empty()) {
         auto got = os::receive_some(socket, left);
         if (got.what == os::progress::end)
-            throw authentication_error{"the other side ended the connection instead of proving that it knows the key"};
+            throw_ended(remark_at_end);
         left = left.subspan(got.size);
         if (got.what == os::progress::would_block) {
             auto wait = ready(socket, waits::wait_read);
@@ -58,7 +63,7 @@ task<> send_all(int socket, const T& what)
     while (!left.empty()) {
         auto sent = os::send_some(socket, left, {});
         if (sent.what == os::progress::end)
-            throw authentication_error{"the other side ended the connection instead of proving that it knows the key"};
+            throw_ended();
         left = left.subspan(sent.size);
         if (sent.what == os::progress::would_block) {
             auto wait = ready(socket, waits::wait_write);
@@ -104,7 +109,7 @@ task<> as_client(int socket, std::string key)
     auto second = send_all(socket, ours);
     co_await std::move(second);
     proof_bytes their_proof;
-    auto third = receive_all(socket, their_proof);
+    auto third = receive_all(socket, their_proof, ": the key given here may be a wrong one");
     co_await std::move(third);
     if (!same(their_proof, proof(role::listener, key, theirs.random, ours.greeting.random)))
         throw_wrong_key();

@@ -54,8 +54,8 @@ std::string name_of_type(std::uint64_t fingerprint)
     std::scoped_lock lock{known.mutex};
     for (auto* type = known.first; type; type = type->next)
         if (type->fingerprint == fingerprint)
-            return demangle(type->type->name());
-    return "a type that is unknown here";
+            return readable_type(type->type->name());
+    return "(unknown here)";
 }
 
 } // namespace coproc::detail

@@ -73,12 +73,9 @@ std::string current_type_name()
 {
     constexpr std::string_view wrapper = "std::_Nested_exception<";
     const std::type_info* type = abi::__cxa_current_exception_type();
-    std::string name = type ? demangle(type->name()) : "unknown";
-    if (name.starts_with(wrapper) && name.ends_with('>')) {
+    std::string name = type ? readable_type(type->name()) : "unknown";
+    if (name.starts_with(wrapper) && name.ends_with('>'))
         name = name.substr(wrapper.size(), name.size() - wrapper.size() - 1);
-        while (name.ends_with(' '))
-            name.pop_back();
-    }
     return name;
 }
 

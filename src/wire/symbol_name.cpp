@@ -13,6 +13,23 @@ namespace {
 bool opens(char c) { return c == '(' || c == '<' || c == '[' || c == '{'; }
 bool closes(char c) { return c == ')' || c == '>' || c == ']' || c == '}'; }
 
+void replace_all(std::string& in, std::string_view what, std::string_view by)
+{
+    for (auto at = in.find(what); at != in.npos; at = in.find(what, at + by.size()))
+        in.replace(at, what.size(), by);
+}
+
+// Removes each argument that begins like this, ", std::allocator<", up to the bracket that closes it.
+void remove_arguments(std::string& in, std::string_view begin)
+{
+    for (auto at = in.find(begin); at != in.npos; at = in.find(begin, at)) {
+        auto end = at + begin.size();
+        for (int depth = 1; depth != 0 && end < in.size(); ++end)
+            depth += in[end] == '<' ? 1 : in[end] == '>' ? -1 : 0;
+        in.erase(at, end - at);
+    }
+}
+
 std::string file_name(const module& in)
 {
     std::string path = in.path;
@@ -33,6 +50,17 @@ std::string demangle(const char* name)
     const std::unique_ptr<char, decltype(&std::free)> text{abi::__cxa_demangle(name, nullptr, nullptr, &status),
                                                            &std::free};
     return text ? text.get() : name;
+}
+
+std::string readable_type(const char* name)
+{
+    auto text = demangle(name);
+    replace_all(text, "std::__cxx11::", "std::");
+    remove_arguments(text, ", std::char_traits<");
+    remove_arguments(text, ", std::allocator<");
+    replace_all(text, " >", ">");
+    replace_all(text, "std::basic_string<char>", "std::string");
+    return text;
 }
 
 std::string_view without_parameters(std::string_view name)

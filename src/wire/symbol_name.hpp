@@ -11,6 +11,10 @@ namespace coproc::detail {
 /// "std::vector<int, ...>" for "St6vectorIiE..."; the name itself when it is not mangled.
 std::string demangle(const char* name);
 
+/// The same of a type for people: "std::vector<std::string>", without the standard library's inner namespaces, allocators
+/// and character traits.
+std::string readable_type(const char* name);
+
 /// The demangled name of the function that holds `address`, with its parameters; empty if it has no name.
 std::string full_name(const module& in, std::uintptr_t address);
 

@@ -7,6 +7,13 @@
 #include "wire/call_here.hpp"
 #include "wire/symbol_name.hpp"
 
+#include <list>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <typeinfo>
+#include <vector>
+
 using namespace coproc::detail;
 
 namespace {
@@ -66,4 +73,13 @@ TEST_CASE("names are cut to what a reader looks for")
     CHECK(without_parameters("fetch(fetch(int)::_Z5fetchi.Frame*) [clone .actor]") == "fetch");
     CHECK(without_parameters("main::{lambda(int)#1}::operator()(int) const") == "main::{lambda(int)#1}::operator()(int) const");
     CHECK(demangle("i") == "int");
+}
+
+TEST_CASE("types are named as one writes them")
+{
+    const auto name = []<class T>(std::type_identity<T>) { return readable_type(typeid(T).name()); };
+    CHECK(name(std::type_identity<std::string>{}) == "std::string");
+    CHECK(name(std::type_identity<std::vector<std::vector<std::string>>>{}) == "std::vector<std::vector<std::string>>");
+    CHECK(name(std::type_identity<std::list<std::wstring>>{}) == "std::list<std::basic_string<wchar_t>>");
+    CHECK(name(std::type_identity<std::unique_ptr<int>>{}) == "std::unique_ptr<int, std::default_delete<int>>");
 }
