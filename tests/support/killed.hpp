@@ -1,7 +1,8 @@
 // Copies of this process, made by a bare fork, that are killed while they do something.
 //
 // What one process does, others see in two ways: it writes to memory that they share, or makes a system call. So these are
-// the steps at which its death can make a difference; instructions between them may be left out.
+// the steps at which its death can make a difference; instructions between them may be left out, and calls that are about its
+// own memory.
 #pragma once
 
 #include "support/slowness.hpp"
