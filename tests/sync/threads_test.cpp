@@ -32,36 +32,49 @@ using namespace coproc;
 using namespace sync_test;
 using detail::gate, detail::has_word, detail::wake_one;
 
+namespace {
+
+/// In line at a gate when it is made.
+class sleeping_thread {
+public:
+    explicit sleeping_thread(gate& at)
+        : thread_{[this, &at] {
+              blocked b{at};
+              in_line_ = true;
+              in_line_.notify_one();
+              woken_ = b.sleep();
+          }}
+    {
+        in_line_.wait(false);
+    }
+    /// Waits for its end.
+    bool is_woken()
+    {
+        thread_.join();
+        return woken_;
+    }
+
+private:
+    std::atomic<bool> in_line_{false};
+    bool woken_ = false;
+    std::thread thread_;
+};
+
+} // namespace
+
 TEST_CASE("a thread sleeps until another one rings it", "[sync][threads]")
 {
     gate at{};
-    std::atomic<bool> in_line{false};
-    bool woken = false;
-    std::thread sleeper{[&] {
-        blocked b{at};
-        in_line = true;
-        in_line.notify_one();
-        woken = b.sleep();
-    }};
-    in_line.wait(false);
+    sleeping_thread sleeper{at};
     CHECK(wake_one(at, everybody()));
-    sleeper.join();
-    CHECK(woken);
+    CHECK(sleeper.is_woken());
     CHECK_FALSE(has_word(at));
 }
 
 TEST_CASE("the death of a process that came after somebody fell asleep wakes him too", "[sync][threads]")
 {
     gate at{};
-    std::atomic<bool> in_line{false};
-    bool woken = false;
-    std::thread sleeper{[&] {
-        blocked b{at};
-        in_line = true;
-        in_line.notify_one();
-        woken = b.sleep();
-    }};
-    in_line.wait(false);
+    sleeping_thread sleeper{at};
     in_loop([]() -> task<> {
         shared_value<int> here{0};
         auto start = process::start(takes_part, here);
@@ -71,8 +84,7 @@ TEST_CASE("the death of a process that came after somebody fell asleep wakes him
         auto end = killed(p);
         co_await std::move(end);
     });
-    sleeper.join();
-    CHECK(woken);
+    CHECK(sleeper.is_woken());
 }
 
 TEST_CASE("more may wait than a gate has places, and all of them get their turn", "[sync][threads]")
